@@ -1,0 +1,51 @@
+"""The words every room shares: Example, Batch, Prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One text with what its source says about it.
+
+    `labels` holds a probability in [0, 1] or None (unknown) for each label the source speaks of; a label
+    that is absent is unknown too. Rows with the same `group` (author, thread, template) never straddle
+    splits. The `id` survives to the prediction, so a wrong prediction walks back to its source row.
+    """
+
+    id: str
+    group: str
+    text: str
+    labels: Mapping[str, float | None]
+    source: str
+    slices: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Encoded examples, ready for a model.
+
+    rows: positions in the corpus, int64 [B]; inputs: input_ids and attention_mask, int64 [B, T];
+    targets: float32 [B, L], NaN where the label is unknown.
+    """
+
+    rows: np.ndarray
+    ids: tuple[str, ...]
+    inputs: Mapping[str, Tensor]
+    targets: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one text: a calibrated probability and a flag for each label."""
+
+    id: str
+    scores: Mapping[str, float]
+    flags: Mapping[str, bool]

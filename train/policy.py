@@ -1,0 +1,68 @@
+"""The taxonomy as an object: labels, what they mean, what they do not, and how cautious each must be."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from train.spec import Spec
+
+
+class Tier(Spec):
+    """What happens to content: 0 allow, 1 restrict for teens, 2 remove, 3 escalate."""
+
+    name: str
+    covers: str
+    """What content of this tier is, in words a policy reader uses."""
+
+
+class Constraint(Spec):
+    """What a label's operating point must hold on data it was not fitted on; exactly one of the two."""
+
+    max_fpr: float | None = Field(default=None, gt=0, lt=1)
+    """At most this share of allowed texts may be flagged."""
+    min_recall: float | None = Field(default=None, gt=0, lt=1)
+    """At least this share of harmful texts must be flagged."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.max_fpr is None) == (self.min_recall is None):
+            raise ValueError("say either max_fpr or min_recall")
+        return self
+
+    def __str__(self) -> str:
+        return f"fpr <= {self.max_fpr:g}" if self.max_fpr is not None else f"recall >= {self.min_recall:g}"
+
+
+class Label(Spec):
+    title: str
+    definition: str
+    """What carries this label."""
+    excludes: tuple[str, ...] = Field(min_length=1)
+    """What does not, though it looks alike: education, recovery, news, counterspeech, idiom."""
+    tier: Literal[1, 2, 3]
+    """Default tier of content with this label; allowed (tier 0) content does not carry it."""
+    constraint: Constraint
+    codes: dict[str, tuple[str, ...]] = {}
+    """Codes of this label in the policy's taxonomies."""
+
+
+class Policy(Spec):
+    schema_: Literal[1] = Field(alias="schema")
+    name: str
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    description: str
+    tiers: dict[int, Tier]
+    taxonomies: dict[str, str]
+    """Public taxonomy -> what it is and where it is published."""
+    labels: dict[str, Label] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _refers_to_what_it_defines(self) -> Self:
+        if set(self.tiers) != {0, 1, 2, 3}:
+            raise ValueError(f"tiers must be 0, 1, 2 and 3, not {sorted(self.tiers)}")
+        for name, label in self.labels.items():
+            if unknown := sorted(set(label.codes) - set(self.taxonomies)):
+                raise ValueError(f"label {name} has codes of {unknown}, which `taxonomies` does not list")
+        return self

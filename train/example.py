@@ -49,3 +49,17 @@ class Prediction:
     id: str
     scores: Mapping[str, float]
     flags: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one optimizer update learns from, as one process sees it.
+
+    step: the update, from 0; examples and known: rows and known label cells over all processes;
+    batches: this process's micro-batches, at least one.
+    """
+
+    step: int
+    examples: int
+    known: int
+    batches: tuple[Batch, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -27,3 +28,18 @@ class Split(Spec):
         if self.dev + self.calibration + self.test >= 1:
             raise ValueError("dev + calibration + test must be below 1: the rest is for training")
         return self
+
+
+NAMES = ("train", "dev", "calibration", "test")
+"""The splits, from the least to the most held out."""
+
+
+def assign(split: Split, group: str) -> str:
+    """The split of a group. Depends on nothing but (split.seed, group): adding a source moves nobody."""
+    digest = hashlib.blake2b(f"{split.seed}\0{group}".encode(), digest_size=8).digest()
+    u = int.from_bytes(digest, "big") / 2**64
+    for name, share in (("test", split.test), ("calibration", split.calibration), ("dev", split.dev)):
+        if u < share:
+            return name
+        u -= share
+    return "train"

@@ -1,0 +1,85 @@
+"""A source's examples with their tokens, as an Arrow file named by all that decides its content.
+
+Change the file, the mapping or the tokenizer and the name changes; nothing is ever invalidated. The cache
+holds the source's texts, so its folder is readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from train.data.encoding import Encoder
+from train.data.source import Source, read
+from train.example import Example
+from train.files import canonical_json, sha256_bytes, whole_file
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+
+FORMAT = 1
+"""Raise it when reading or encoding changes what the file holds."""
+CHUNK = 2_000
+
+
+def folder() -> Path:
+    """`$TEENSAFE_CACHE`, default ~/.cache/teensafe."""
+    path = Path(os.environ.get("TEENSAFE_CACHE") or Path.home() / ".cache" / "teensafe")
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def encoded(name: str, source: Source, digest: str, encoder: Encoder) -> datasets.Dataset:
+    """The source's examples, memory-mapped: id, group, text, source, label.<L>, slice.<k>, input_ids.
+
+    `digest` is the source's content digest. Raises InputError where the source is wrong.
+    """
+    import datasets
+
+    mapping = source.model_dump(mode="json", exclude={"path", "licence", "synthetic"})
+    key = sha256_bytes(canonical_json([FORMAT, name, mapping, digest, encoder.digest]).encode())
+    path = folder() / f"{name}-{key[:32]}.arrow"
+    if not path.exists():
+        _write(path, name, source, encoder)
+    return datasets.Dataset.from_file(str(path))
+
+
+def _schema(source: Source) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [(column, pa.string()) for column in ("id", "group", "text", "source")]
+        + [(f"label.{label}", pa.float32()) for label in sorted(source.labels)]
+        + [(f"slice.{key}", pa.string()) for key in sorted(source.slices)]
+        + [("input_ids", pa.list_(pa.int32()))]
+    )
+
+
+def _write(path: Path, name: str, source: Source, encoder: Encoder) -> None:
+    import pyarrow as pa
+
+    schema = _schema(source)
+    reading = iter(read(name, source))
+    with whole_file(path) as part, pa.ipc.new_stream(str(part), schema) as stream:
+        for chunk in _chunks(reading):
+            columns: dict[str, list[object]] = {
+                "id": [example.id for example in chunk],
+                "group": [example.group for example in chunk],
+                "text": [example.text for example in chunk],
+                "source": [name] * len(chunk),
+                "input_ids": list(encoder([example.text for example in chunk])),
+            }
+            for label in source.labels:
+                columns[f"label.{label}"] = [example.labels.get(label) for example in chunk]
+            for key in source.slices:
+                columns[f"slice.{key}"] = [example.slices.get(key) for example in chunk]
+            stream.write_batch(pa.RecordBatch.from_pydict(columns, schema=schema))
+
+
+def _chunks(examples: Iterator[Example]) -> Iterator[list[Example]]:
+    while chunk := list(islice(examples, CHUNK)):
+        yield chunk

@@ -1,0 +1,120 @@
+"""The run folder: what a training leaves behind, readable without any service.
+
+    recipe.yaml  recipe.lock  status.json  metrics.jsonl  summary.json  checkpoints/  predictions/  wandb/
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from train.errors import Failure, InputError, Problem
+from train.files import write_json, write_text
+
+State = Literal["running", "interrupted", "failed", "done"]
+
+
+def runs_folder() -> Path:
+    """`$TEENSAFE_RUNS`, default ./runs."""
+    return Path(os.environ.get("TEENSAFE_RUNS") or "runs")
+
+
+def find(name: str) -> Path:
+    """The folder of a run named by path or by name under runs_folder(). Raises InputError."""
+    for folder in (Path(name), runs_folder() / name):
+        if (folder / "status.json").is_file():
+            return folder
+    import difflib
+
+    known = sorted(path.parent.name for path in runs_folder().glob("*/status.json"))
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:3]
+    raise InputError(
+        Problem(
+            name,
+            "is no run",
+            f"a folder with a status.json, or a name under {runs_folder()} ($TEENSAFE_RUNS)",
+            f"one of {', '.join(close)}" if close else "teensafe train RECIPE",
+        )
+    )
+
+
+class Run:
+    """An open run folder. Only one process writes to it: the lock goes with the process, however it ends."""
+
+    def __init__(self, folder: Path, code: str) -> None:
+        """Raises Failure where another process is training this run."""
+        self.folder, self._code = folder, code
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Failure(
+                Problem(
+                    str(folder),
+                    "another process is training this run",
+                    "one at a time",
+                    "wait for it, or give the recipe another name",
+                )
+            ) from error
+        self._metrics = _appendable(folder / "metrics.jsonl")
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def describe(self, recipe: str, lock: Mapping[str, Any]) -> None:
+        write_text(self.folder / "recipe.yaml", recipe)
+        write_json(self.folder / "recipe.lock", lock)
+
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        """Append one record and hand it to the operating system at once."""
+        self._metrics.write(json.dumps(metrics, allow_nan=False) + "\n")
+        self._metrics.flush()
+
+    def status(self, state: State, step: int, **more: Any) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        write_json(
+            self.folder / "status.json",
+            {"status": state, "step": step, "code": self._code, "updated": now, **more},
+        )
+
+    def summary(self, figures: Mapping[str, Any]) -> None:
+        write_json(self.folder / "summary.json", figures)
+
+    def close(self) -> None:
+        self._metrics.close()
+        self._lock.close()
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """What status.json says; {} where the run has not begun."""
+    return _read(folder / "status.json") if (folder / "status.json").exists() else {}
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    return _read(folder / "summary.json")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Failure(Problem(str(path), f"cannot be read ({type(error).__name__})", "the run's own file")) from error
+    return dict(found)
+
+
+def _appendable(path: Path) -> Any:
+    """Open for appending, less the torn last line a killed process may have left."""
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            with path.open("r+b") as stream:
+                stream.truncate(whole)
+    return path.open("a", encoding="utf-8")

@@ -1,0 +1,106 @@
+"""Weights & Biases: what recipes are compared in. It mirrors the run folder and never holds text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from train.spec import Spec
+
+
+class Tracking(Spec):
+    """None of this changes a run's identity."""
+
+    wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """auto: online when a key is configured, else offline. The WANDB_MODE variable overrides auto."""
+    project: str = "teensafe"
+    entity: str | None = None
+    group: str | None = None
+    """Runs to be compared share a group; default: the recipe's name."""
+    artifacts: Literal["best-and-last", "best", "none"] = "best-and-last"
+    """Checkpoints that go to W&B; adapters and head, never trainer state or text."""
+
+
+def mode(tracking: Tracking) -> str:
+    """The W&B mode to open a run in."""
+    if tracking.wandb != "auto":
+        return tracking.wandb
+    if asked := os.environ.get("WANDB_MODE"):
+        return asked
+    import wandb
+
+    return "online" if wandb.api.api_key else "offline"
+
+
+class WandbLog:
+    """One W&B run. A run cannot rewrite its past, so a resumed training opens a new one in the same group."""
+
+    def __init__(
+        self,
+        tracking: Tracking,
+        folder: Path,
+        name: str,
+        config: Mapping[str, Any],
+        tags: Sequence[str] = (),
+    ) -> None:
+        self._tracking, self._run = tracking, None
+        chosen = mode(tracking)
+        if chosen == "disabled":
+            return
+        # offline artifacts are recorded by absolute path: keep their staging inside the run folder
+        os.environ.setdefault("WANDB_DATA_DIR", str(folder / "wandb"))
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+
+        self._run = wandb.init(
+            project=tracking.project,
+            entity=tracking.entity,
+            group=tracking.group or str(config["name"]),
+            job_type="train",
+            name=name,
+            config=dict(config),
+            tags=list(tags),
+            dir=str(folder),
+            mode=chosen,  # type: ignore[arg-type]
+        )
+        self._run.define_metric("step")
+        self._run.define_metric("*", step_metric="step")
+
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        """One record with its own `step`: W&B drops a `step=` argument that does not grow."""
+        if self._run is not None:
+            self._run.log({key: value for key, value in metrics.items() if value is not None})
+
+    def summarise(self, figures: Mapping[str, Any]) -> None:
+        if self._run is not None:
+            self._run.summary.update({key: value for key, value in figures.items() if value is not None})
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if self._run is not None:
+            import wandb
+
+            self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+
+    def checkpoints(self, root: Path, name: str, leave_out: str) -> None:
+        """Log `best` and, if asked, `last` as model artifacts, without the resume-only file."""
+        if self._run is None or self._tracking.artifacts == "none":
+            return
+        import wandb
+
+        links = ("best",) if self._tracking.artifacts == "best" else ("best", "last")
+        aliases: dict[Path, list[str]] = {}
+        for link in links:
+            aliases.setdefault((root / link).resolve(), []).append(link)
+        for folder, alias in aliases.items():
+            artifact = wandb.Artifact(f"{name}-classifier", type="model", metadata={"checkpoint": folder.name})
+            for file in sorted(folder.iterdir()):
+                if file.name != leave_out:
+                    artifact.add_file(str(file), name=file.name)
+            self._run.log_artifact(artifact, aliases=alias)
+
+    def finish(self, exit_code: int = 0) -> None:
+        if self._run is not None:
+            self._run.finish(exit_code=exit_code)
+            self._run = None

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -59,3 +61,30 @@ class Interrupted(TeensafeError):
     def __init__(self, signum: int, message: str) -> None:
         self.exit_code = 128 + signum
         super().__init__(message)
+
+
+def guarded(program: str, work: Callable[[], int]) -> int:
+    """Run a command; an error becomes one message on stderr and its exit code, never a traceback.
+
+    Errors that are not ours are bugs and keep their traceback.
+    """
+    try:
+        return work()
+    except TeensafeError as error:
+        sys.stderr.write(f"{program}: {error}\n")
+        return error.exit_code
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        sys.stderr.write(
+            f"{program}: {error.filename or 'a file'}: {error.strerror}\n"
+            "    nothing that was finished is lost or half-written\n"
+            "    try: make room or give access, then run the same command again\n"
+        )
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{program}: interrupted\n")
+        return 130
+
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)

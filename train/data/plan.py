@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rich import box
+from rich.table import Table
 
 from train.data.corpus import Corpus
 from train.data.split import NAMES
@@ -41,3 +44,24 @@ def token_lengths(corpus: Corpus, limit: int) -> dict[str, int | float]:
         "max": int(quantiles[2]),
         "share_at_limit": float((corpus.lengths >= limit).mean()),
     }
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """Of `counts`: a line a source and label; positives / known cells by split."""
+    drawn = Table(title="positive / known cells", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False)
+    drawn.add_column("source")
+    drawn.add_column("label", overflow="fold")
+    for split in NAMES:
+        drawn.add_column(split, justify="right")
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    rows: dict[str, dict[str, str]] = {}
+    for cell in found:
+        line = lines.setdefault((cell["source"], cell["label"]), {})
+        line[cell["split"]] = f"{cell['positives']:,} / {cell['known']:,}"
+        rows.setdefault(cell["source"], {})[cell["split"]] = f"{cell['rows']:,}"
+    for source, sizes in rows.items():
+        drawn.add_row(source, "rows", *(sizes[split] for split in NAMES), style="bold")
+        for (owner, label), line in lines.items():
+            if owner == source:
+                drawn.add_row("", label, *(line[split] for split in NAMES))
+    return drawn

@@ -72,7 +72,9 @@ class Ranking:
 
     def curve(self, weights: Numbers | None = None) -> Curve:
         """weights: counts [..., n] in the order of the cells; one curve a weight vector."""
-        counts = np.ones(len(self._order)) if weights is None else weights[..., self._order].astype(np.float64)
+        counts = (
+            np.ones(len(self._order)) if weights is None else weights[..., self._order].astype(np.float64)
+        )
         flagged = np.cumsum(counts, axis=-1)[..., self._last_of_tie]
         hits = np.where(self._positive, counts, 0.0)
         tp = np.cumsum(hits, axis=-1)[..., self._last_of_tie]
@@ -168,7 +170,7 @@ def ece(
 
 def decided(target: Numbers) -> Bools:
     """The cells that are positive or negative: known, and not exactly .5. Any shape."""
-    return np.isfinite(target) & (target != 0.5)
+    return np.asarray(np.isfinite(target) & (target != 0.5))
 
 
 def allowed(predictions: Predictions) -> tuple[Bools, Bools]:
@@ -178,7 +180,7 @@ def allowed(predictions: Predictions) -> tuple[Bools, Bools]:
     """
     known = np.isfinite(predictions.targets)
     rows = known.any(axis=1) & (~known | (predictions.targets < 0.5)).all(axis=1)
-    return rows, (known & predictions.flags).any(axis=1)
+    return np.asarray(rows), np.asarray((known & predictions.flags).any(axis=1))
 
 
 def measure(predictions: Predictions, name: str, recall_fpr: float = 0.01) -> dict[str, Figure]:
@@ -245,7 +247,7 @@ def _ratio(part: Any, whole: Any) -> Floats:
     """part / whole, NaN where whole is 0; any shape, scalars included."""
     part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
     shape = np.broadcast_shapes(part.shape, whole.shape)
-    return np.divide(part, whole, out=np.full(shape, np.nan), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.full(shape, np.nan), where=whole > 0))
 
 
 def _plain(value: Floats) -> float | None:

@@ -63,7 +63,7 @@ class Predictions:
             raise ValueError("targets must be probabilities or NaN")
         wrong = ~((self.scores >= 0) & (self.scores <= 1))
         if bool(wrong.any()):
-            named = ", ".join(label for label, bad in zip(self.labels, wrong.any(axis=0), strict=True) if bad)
+            named = ", ".join(label for j, label in enumerate(self.labels) if wrong[:, j].any())
             raise Failure(
                 Problem(
                     "predictions",

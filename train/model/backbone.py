@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,16 +92,17 @@ def load_classifier(backbone: Backbone, labels: Sequence[str]) -> tuple[nn.Modul
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
     config.problem_type = "multi_label_classification"
-    model, loading = AutoModelForSequenceClassification.from_pretrained(
-        where,
-        revision=revision,
-        config=config,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
+    with _quiet_loading():
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            where,
+            revision=revision,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
     mismatched = {key if isinstance(key, str) else key[0] for key in loading["mismatched_keys"]}
     fresh = {key.split(".")[0] for key in {*loading["missing_keys"], *mismatched}}
     if model.base_model_prefix in fresh:
@@ -114,6 +116,23 @@ def load_classifier(backbone: Backbone, labels: Sequence[str]) -> tuple[nn.Modul
             )
         )
     return model, tuple(sorted(fresh)) or _existing_head(model)
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Transformers reports every missing weight on the terminal; we judge its loading info ourselves."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _existing_head(model: nn.Module) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ def _with_adapter(model: nn.Module, folder: Path) -> nn.Module:
         with safe_open(weights, "pt") as file:
             found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         model = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise _damaged(folder, f"{weights.name} cannot be read ({type(error).__name__})") from error
     loaded = get_peft_model_state_dict(model)
     wrong = [k for k in loaded.keys() | found.keys() if k not in loaded or k not in found or not loaded[k].equal(found[k])]

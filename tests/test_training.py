@@ -1,0 +1,255 @@
+"""The whole line: a recipe trained, judged, resumed and scored, through the front door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from train.__main__ import main
+from train.__main__ import train as run_recipe
+from train.cli import main as teensafe
+from train.errors import Failure, InputError
+from train.recipe import load
+
+MakeRecipe = Callable[..., Path]
+
+
+def losses(run: Path) -> dict[int, float]:
+    """train/loss by step; after a resume the last line for a step wins."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+
+
+def only(folder: Path) -> Path:
+    (run,) = folder.iterdir()
+    return run
+
+
+@pytest.fixture
+def trained(make_recipe: MakeRecipe, runs: Path) -> dict[str, Any]:
+    return run_recipe(load(make_recipe()))
+
+
+def test_a_run_leaves_what_the_contract_says(trained: dict[str, Any], runs: Path) -> None:
+    run = only(runs)
+    assert trained["run"] == str(run)
+    names = {path.name for path in run.iterdir()} - {".lock"}
+    assert names == {
+        "recipe.yaml", "recipe.lock", "status.json", "metrics.jsonl", "summary.json", "split.parquet",
+        "checkpoints", "predictions",
+    }  # fmt: skip
+    lock = json.loads((run / "recipe.lock").read_text())
+    assert run.name == f"toy-{lock['sha256'][:8]}"
+    status = json.loads((run / "status.json").read_text())
+    assert status["status"] == "done"
+    assert json.loads((run / "summary.json").read_text()) == trained
+    steps = sorted(losses(run))
+    assert steps == list(range(1, trained["steps"] + 1))
+    best = (run / "checkpoints" / "best").resolve()
+    assert (best / "operating_points.json").is_file()
+    assert not [p for p in run.rglob("*") if p.suffix in {".bin", ".pt", ".pkl", ".pth"}]
+
+
+def test_it_learns(trained: dict[str, Any]) -> None:
+    assert trained["metrics"]["dev/macro/auprc"] > 0.8
+
+
+def test_every_split_is_predicted_once_and_holds_no_text(trained: dict[str, Any], runs: Path) -> None:
+    run = only(runs)
+    split = pq.read_table(run / "split.parquet").to_pylist()
+    assert len({row["id"] for row in split}) == 400
+    for name in ("dev", "calibration", "test"):
+        found = pq.read_table(run / "predictions" / f"{name}.parquet")
+        assert sorted(found.column("id").to_pylist()) == sorted(r["id"] for r in split if r["split"] == name)
+        assert "text" not in found.column_names
+
+
+def test_reload_in_a_new_process_gives_the_same_scores(trained: dict[str, Any]) -> None:
+    assert trained["reload_max_logit_difference"] == 0
+
+
+def test_running_again_says_it_is_done(trained: dict[str, Any], make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = make_recipe()
+    before = {p: p.stat().st_mtime_ns for p in Path(trained["run"]).rglob("*") if p.is_file()}
+    assert main([str(recipe), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == trained
+    assert "done already" in err
+    assert {p: p.stat().st_mtime_ns for p in Path(trained["run"]).rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("override", ["train.micro_batch=4", "track.group=other", "track.artifacts=none"])
+def test_what_does_not_change_the_result_does_not_change_the_run(
+    trained: dict[str, Any], make_recipe: MakeRecipe, override: str
+) -> None:
+    assert run_recipe(load(make_recipe(), [override])) == trained
+
+
+def test_what_changes_the_result_is_another_run(trained: dict[str, Any], make_recipe: MakeRecipe, runs: Path) -> None:
+    run_recipe(load(make_recipe(), ["train.steps=5"]))
+    run_recipe(load(make_recipe(rows=300), ["train.steps=5"]))
+    assert len(list(runs.iterdir())) == 3
+
+
+def test_evaluate_gives_the_figures_of_the_run(trained: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert teensafe(["evaluate", trained["run"], "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    for key, value in again["metrics"].items():
+        assert trained["metrics"][key] == value
+    assert again["intervals"] == trained["intervals"]
+
+
+def test_evaluate_refuses_changed_data(trained: dict[str, Any], make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]) -> None:
+    make_recipe(rows=401)
+    assert teensafe(["evaluate", trained["run"]]) == 2
+    assert "source toy is not the file the run was trained on" in capsys.readouterr().err
+
+
+def test_an_unknown_cell_changes_no_gradient_and_no_metric(make_recipe: MakeRecipe, runs: Path) -> None:
+    """Rows whose only known cell is `hate` are given another, unknown, `harassment`: nothing may move."""
+    recipe = make_recipe()
+    rows = recipe.parent / "rows.csv"
+    mapped = 'data.sources.toy.labels={hate: hate, harassment: {column: harassment, map: {"0.0": 0, "1.0": 1, secret: null}}}'
+    first = run_recipe(load(recipe, ["train.steps=8", mapped]))
+    text = rows.read_text().splitlines()
+    changed = [line + "secret" if line.endswith(",") else line for line in text]
+    assert changed != text
+    rows.write_text("\n".join(changed) + "\n")
+    second = run_recipe(load(recipe, ["train.steps=8", mapped]))
+    assert first["run"] != second["run"]  # other bytes, another identity
+    assert losses(Path(first["run"])) == losses(Path(second["run"]))
+    assert first["metrics"] == second["metrics"]
+
+
+def test_full_training_and_early_stop(make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = load(
+        make_recipe(),
+        ["adapter={kind: full}", "train.steps=60", "evaluate.every=2 steps", "evaluate.patience=2", "train.lr=1e-7", "train.head_lr=1e-7"],
+    )
+    summary = run_recipe(recipe)
+    assert max(losses(Path(summary["run"]))) < 60
+    assert "stopping early" in capsys.readouterr().err
+    assert summary["reload_max_logit_difference"] == 0
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_examples(make_recipe: MakeRecipe, runs: Path) -> None:
+    recipe = load(make_recipe(), ["train.lr=1e30", "train.clip=null", "train.warmup=0", "evaluate.every=1 steps"])
+    with pytest.raises(Failure, match=r"not finite; examples of the batch: toy:\d+"):
+        run_recipe(recipe)
+    status = json.loads((only(runs) / "status.json").read_text())
+    assert status["status"] == "failed"
+    assert "not finite" in status["error"]
+
+
+def test_a_named_label_without_positives_is_wrong_input(make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mapped = "data.sources.toy.labels.harassment={column: harassment, map: {'0.0': 0, '1.0': 0}}"
+    assert main([str(make_recipe()), mapped, "labels=[hate, harassment]"]) == 2
+    assert "harassment" in capsys.readouterr().err
+    with_default = run_recipe(load(make_recipe(), [mapped, "train.steps=2"]))
+    assert with_default["labels"] == ["hate"]
+
+
+def test_two_at_once_is_refused(make_recipe: MakeRecipe, runs: Path) -> None:
+    from train.lock import resolve
+    from train.tracking.run import Run
+
+    recipe = load(make_recipe())
+    run = Run(runs / resolve(recipe).run_name, "test")
+    with pytest.raises(Failure, match="another process is training this run"):
+        run_recipe(recipe)
+    run.close()
+
+
+def test_a_full_disk_during_a_save_loses_nothing(
+    make_recipe: MakeRecipe, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from train.loop import checkpoints
+
+    recipe = make_recipe()
+    whole, saves = checkpoints.write_json, []
+
+    def full_after_one(path: Path, value: Any) -> None:
+        saves.append(path)
+        if len(saves) > 1:
+            raise OSError(28, "No space left on device", str(path))
+        whole(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "write_json", full_after_one)
+        assert main([str(recipe)]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    run = only(runs)
+    assert [p.name for p in (run / "checkpoints").glob("step-*")] == ["step-000010"]
+    assert not list(run.rglob("*.part"))
+    assert json.loads((run / "status.json").read_text())["status"] == "failed"
+    assert main([str(recipe)]) == 0
+
+
+def test_tied_and_few_positives_do_not_stop_a_run(make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = run_recipe(load(make_recipe(rows=60), ["train.steps=4", "evaluate.every=2 steps"]))
+    assert summary["selected_by"] == {"dev/macro/auprc": None}
+    assert summary["selected_step"] == 4
+    assert "not measurable" in capsys.readouterr().err
+
+
+def test_score_gives_a_line_an_input_in_order(trained: dict[str, Any], tmp_path: Path) -> None:
+    texts = ["", "x" * 20_000, "word " * 4_000, "🙂🔥💀", "아이들을 지켜 주세요", "Hör auf damit", "plain", "\u200b", "a\nb"]
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps({"id": f"t{n}", "text": t}) + "\n" for n, t in enumerate(texts)))
+    assert teensafe(["score", trained["run"], "--input", str(source), "--output", str(tmp_path / "out.jsonl")]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == [f"t{n}" for n in range(len(texts))]
+    for line in lines:
+        assert list(line["scores"]) == trained["labels"] == list(line["flags"])
+        for label, score in line["scores"].items():
+            assert 0 <= score <= 1
+            assert line["flags"][label] == (score >= trained["operating_points"][label]["threshold"])
+
+
+def test_score_equals_the_predictions_of_the_run(trained: dict[str, Any], runs: Path, tmp_path: Path) -> None:
+    run, out = only(runs), tmp_path / "out.jsonl"
+    assert teensafe(["score", str(run), "--input", str(tmp_path / "rows.csv"), "--output", str(out)]) == 0
+    scored = [json.loads(line) for line in out.read_text().splitlines()]
+    for row in pq.read_table(run / "predictions" / "test.parquet").to_pylist():
+        found = scored[int(row["id"].removeprefix("toy:"))]
+        for label in trained["labels"]:
+            assert abs(found["scores"][label] - row[f"score.{label}"]) < 1e-5
+            assert found["flags"][label] == row[f"flag.{label}"]
+
+
+def test_scoring_errors_leave_no_output(trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.jsonl"
+    (tmp_path / "null.jsonl").write_text('{"text": "fine"}\n{"text": null}\n')
+    assert teensafe(["score", trained["run"], "--input", str(tmp_path / "null.jsonl"), "--output", str(out)]) == 2
+    assert "null.jsonl:2" in capsys.readouterr().err
+    assert teensafe(["score", "toi", "--input", str(tmp_path / "null.jsonl"), "--output", str(out)]) == 2
+    assert trained["run"].split("/")[-1] in capsys.readouterr().err
+    weights = Path(trained["run"]) / "checkpoints" / "best" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    assert teensafe(["score", trained["run"], "--input", str(tmp_path / "rows.csv"), "--output", str(out)]) == 1
+    assert "adapter_model.safetensors is not as it was written" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_accumulation_does_not_change_the_losses(make_recipe: MakeRecipe, runs: Path) -> None:
+    """Global 16 as 1x16 and 4x4, with soft and unknown labels, dropout 0, fp32."""
+    recipe, found = make_recipe(), []
+    for number, micro in enumerate((16, 4, 1)):
+        named = ["train.steps=10", f"train.micro_batch={micro}", f"name=toy{number}"]
+        found.append(losses(Path(run_recipe(load(recipe, named))["run"])))
+    for other in found[1:]:
+        assert np.abs(np.array(list(found[0].values())) - np.array(list(other.values()))).max() < 1e-5
+
+
+def test_wrong_inputs_write_nothing(make_recipe: MakeRecipe, runs: Path) -> None:
+    recipe = make_recipe()
+    (recipe.parent / "rows.csv").write_text("text,hate,harassment\nfine,0,0\nalso fine,2,0\n")
+    with pytest.raises(InputError, match=r"rows\.csv:3"):
+        run_recipe(load(recipe))
+    assert not runs.exists()

@@ -1,0 +1,430 @@
+"""The front door: one recipe through the rooms, in order.
+
+    teensafe train RECIPE [key=value ...]
+    accelerate launch -m train RECIPE [key=value ...]
+
+Start reading at `train`. Every process runs it; only the main one owns the run folder and writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from train.data.order import Order, micro_batches
+from train.errors import Interrupted, TeensafeError, guarded
+from train.example import Window
+from train.terminal import Terminal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from accelerate import Accelerator
+
+    from train.lock import Resolved
+    from train.loop.checkpoints import Progress
+    from train.loop.signals import StopSignals
+    from train.model.classifier import Classifier
+    from train.model.precision import Precision
+    from train.recipe import Recipe
+    from train.tracking.run import Run
+    from train.tracking.wandb_log import WandbLog
+
+T = TypeVar("T")
+
+PROBE = 32
+"""Dev texts whose logits a new process has to reproduce."""
+LARGEST_MICRO_BATCH = 64
+"""What `micro_batch: auto` does not exceed."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe being trained, as one process sees it."""
+
+    resolved: Resolved
+    accelerator: Accelerator
+    precision: Precision
+    stop: StopSignals
+    terminal: Terminal
+    run: Run | None  # the main process's
+    wandb: WandbLog | None  # the main process's
+
+    @property
+    def order(self) -> Order:
+        corpus, recipe = self.resolved.corpus, self.resolved.recipe
+        return Order(corpus.lengths[corpus.rows("train")], recipe.data.seed, recipe.train.global_batch)
+
+    @property
+    def steps(self) -> int:
+        return steps_of(self.resolved)
+
+    @property
+    def every(self) -> int:
+        """Updates between evaluations."""
+        count, unit = self.resolved.recipe.evaluate.every.split()
+        return int(count) * (self.order.steps_per_epoch if unit.startswith("epoch") else 1)
+
+
+def steps_of(resolved: Resolved) -> int:
+    """Updates the recipe asks for."""
+    plan = resolved.recipe.train
+    if plan.steps is not None:
+        return plan.steps
+    assert plan.epochs is not None
+    return math.ceil(plan.epochs * math.ceil(len(resolved.corpus.rows("train")) / plan.global_batch))
+
+
+def train(recipe: Recipe) -> dict[str, Any]:
+    """Train a recipe, or resume it, or find that it is done. Returns the run's summary.
+
+    Raises InputError (nothing was written), Failure, or Interrupted (the same call resumes).
+    """
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+
+    from train.lock import code_version, resolve
+    from train.loop.signals import StopSignals
+    from train.model.precision import resolve as resolve_precision
+    from train.tracking.run import Run, runs_folder, status, summary
+    from train.tracking.wandb_log import WandbLog
+
+    # number formats are the recipe's (train/model/precision.py), whatever `accelerate config` says
+    accelerator = Accelerator(
+        mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)]
+    )
+    terminal = Terminal(accelerator.is_main_process)
+    with StopSignals() as stop:
+        resolved = _main_first(accelerator, lambda: resolve(recipe))
+        folder = runs_folder() / resolved.run_name
+        code = code_version()
+        before = status(folder)
+        if before.get("status") == "done":
+            if before["code"] != code:
+                terminal.say(f"warning: this run was made by code {before['code']}; this is {code}")
+            terminal.say(f"{folder}: done already (step {before['step']})")
+            return summary(folder)
+        run = _main_first(accelerator, lambda: Run(folder, code) if accelerator.is_main_process else None)
+        precision = resolve_precision(recipe.train.precision, accelerator.device)
+        wandb = None
+        if run:
+            run.describe(recipe.to_yaml(), resolved.lock())
+            config = {**recipe.model_dump(mode="json", by_alias=True, exclude={"policy": {"labels"}, "data": {"sources"}})}
+            config |= {"identity": resolved.identity, "sources": resolved.sources, "base": resolved.base}
+            config |= {"precision": precision, "processes": accelerator.num_processes, "resumed_from": before.get("step")}
+            name = f"{recipe.name}-{recipe.train.seed}"
+            wandb = WandbLog(recipe.track, folder, name, config, tags=resolved.corpus.labels)
+        job = Job(resolved, accelerator, precision, stop, terminal, run, wandb)
+        try:
+            return _run(job)
+        except BaseException as error:
+            if run and wandb:
+                state, code_ = ("interrupted", 0) if isinstance(error, Interrupted) else ("failed", 1)
+                with suppress(OSError):  # a full disk must not hide the error that says so
+                    run.status(state, status(folder).get("step", 0), error=f"{type(error).__name__}: {error}")
+                wandb.finish(code_)
+            raise
+        finally:
+            if run:
+                run.close()
+
+
+def _run(job: Job) -> dict[str, Any]:
+    """Build or resume the classifier, update it, keep the best checkpoint, judge that one."""
+    from train.loop import checkpoints, optimizer
+    from train.loop.checkpoints import Progress
+    from train.model.classifier import create, load
+
+    recipe, corpus = job.resolved.recipe, job.resolved.corpus
+    root = Path(_shared(job.accelerator, str(job.run.checkpoints) if job.run else ""))
+    found = _main_first(job.accelerator, lambda: checkpoints.newest(root, job.terminal.say))
+    if found:
+        folder, progress = found
+        classifier = load(folder, job.precision)
+        job.terminal.say(f"resuming at step {progress.step} of {job.steps}: {folder}")
+    else:
+        folder, progress = None, Progress()
+        classifier = create(
+            recipe.model,
+            recipe.adapter,
+            {"max_length": recipe.model.max_length.model_dump(mode="json")},
+            corpus.labels,
+            job.resolved.tokenizer,
+            job.precision,
+            recipe.train.seed,
+        )
+    classifier.model.to(job.accelerator.device)
+    body, head = classifier.parts()
+    adam = optimizer.build(recipe.train, body, head)
+    if folder:
+        optimizer.restore(adam, [*body, *head], checkpoints.trainer_state(folder))
+        if job.run and progress.best_step == progress.step:
+            checkpoints.select(root, folder)  # in case a kill fell between the save and this
+    if job.run:
+        job.run.status("running", progress.step, steps=job.steps)
+
+    def keep() -> None:
+        if job.run:
+            saved = checkpoints.save(root, progress, classifier.save, optimizer.state(adam, [*body, *head]))
+            if progress.best_step == progress.step:
+                checkpoints.select(root, saved)
+            checkpoints.prune(root)
+            job.run.status("running", progress.step, steps=job.steps)
+
+    if progress.step and not progress.evaluated:
+        _evaluate(job, classifier, progress)
+        keep()
+    if progress.step < job.steps and not _patience_over(recipe, progress):
+        _update(job, classifier, adam, progress, keep)
+    job.accelerator.wait_for_everyone()
+    return _finish(job, root)
+
+
+def _update(
+    job: Job, classifier: Classifier, adam: Any, progress: Progress, keep: Callable[[], None]
+) -> None:
+    """Updates from `progress` to the end of training, each logged; checkpoints evaluated and kept."""
+    import torch
+
+    from train.loop.fit import fit
+    from train.loop.loss import cells
+    from train.loop.optimizer import factor, set_rate
+    from train.model.precision import SCORING_ATTENTION, autocast, training_attention
+
+    recipe, corpus, device = job.resolved.recipe, job.resolved.corpus, job.accelerator.device
+    factors = recipe.loss.factors(corpus.labels, corpus.targets[corpus.rows("train")])
+    kernel = training_attention(device, job.precision)
+    classifier.attend(kernel)
+    updates = fit(
+        job.accelerator.prepare(classifier.model),
+        _windows(job, progress.step),
+        adam,
+        accelerator=job.accelerator,
+        autocast=partial(autocast, device, job.precision),
+        cells=partial(cells, pos_weight=torch.from_numpy(factors).to(device)),
+        rate=lambda step: set_rate(adam, factor(recipe.train, step, job.steps)),
+        clip=recipe.train.clip,
+        seed=recipe.train.seed,
+        stopping=lambda: bool(job.stop),
+    )
+    per_epoch, every = job.order.steps_per_epoch, job.every
+    with job.terminal.bar("train", job.steps, progress.step) as advance:
+        for update in updates:
+            progress.step, progress.evaluated = update.step, False
+            record = {
+                "step": update.step,
+                "train/epoch": update.step / per_epoch,
+                "train/loss": update.loss,
+                "train/grad_norm": update.grad_norm,
+                "train/lr": update.lr,
+                "train/examples_per_second": update.examples / update.seconds,
+            }
+            if job.run and job.wandb:
+                job.run.log(record)
+                job.wandb.log(record)
+            advance(1, f"loss {update.loss:.3f}")
+            if update.stop:
+                keep()
+                raise _interrupted(job, progress.step)
+            if update.step % every == 0 or update.step == job.steps:
+                classifier.attend(SCORING_ATTENTION)
+                try:
+                    _evaluate(job, classifier, progress)
+                finally:
+                    keep()  # an evaluation cut short is done again by the resume
+                classifier.attend(kernel)
+                if _patience_over(recipe, progress):
+                    job.terminal.say(f"no better checkpoint in {recipe.evaluate.patience} evaluations: stopping early")
+                    return
+
+
+def _windows(job: Job, start: int) -> Iterator[Window]:
+    """This process's part of every update from `start` on."""
+    corpus, recipe, accelerator = job.resolved.corpus, job.resolved.recipe, job.accelerator
+    rows, order, processes = corpus.rows("train"), job.order, accelerator.num_processes
+    share = math.ceil(recipe.train.global_batch / processes)
+    size = min(share, LARGEST_MICRO_BATCH) if recipe.train.micro_batch == "auto" else recipe.train.micro_batch
+    for step in range(start, job.steps):
+        chosen = rows[order.window(step)]
+        pieces = micro_batches(chosen, corpus.lengths, accelerator.process_index, processes, size)
+        yield corpus.window(step, chosen, pieces)
+
+
+def _evaluate(job: Job, classifier: Classifier, progress: Progress) -> None:
+    """Judge the weights on dev and note in `progress` whether they are the best yet."""
+    from train.assessment import judge
+    from train.serving.predictor import Predictor
+
+    corpus, metric = job.resolved.corpus, job.resolved.recipe.evaluate.select.metric
+    found = _score(job, classifier, "dev", progress.step)
+    progress.figures = judge(corpus, "dev", found).figures
+    probe = corpus.rows("dev")[:PROBE]
+    progress.probe = {
+        "ids": list(corpus.column("id", probe)),
+        "logits": Predictor(classifier, {}).logits(corpus.texts(probe)).tolist(),
+    }
+    value = progress.figures.get(metric)
+    better = value is not None and (progress.best_value is None or value > progress.best_value)
+    if better or progress.best_value is None:  # nothing measurable yet: the newest is the best known
+        progress.best_step, progress.best_value, progress.evaluations_since_best = progress.step, value, 0
+    else:
+        progress.evaluations_since_best += 1
+    progress.evaluated = True
+    shown = "not measurable: too few positives or negatives in dev" if value is None else f"{value:.4f}"
+    job.terminal.say(f"step {progress.step}: {metric} {shown}" + (" (best)" if better else ""))
+    if job.run and job.wandb:
+        record = {"step": progress.step, **progress.figures}
+        job.run.log(record)
+        job.wandb.log(record)
+
+
+def _patience_over(recipe: Recipe, progress: Progress) -> bool:
+    patience = recipe.evaluate.patience
+    return patience is not None and progress.evaluations_since_best >= patience
+
+
+def _finish(job: Job, root: Path) -> dict[str, Any]:
+    """Fit operating points on calibration, open the test split once, prove the reload, sum up."""
+    import numpy as np
+
+    from train.assessment import judge
+    from train.evaluation import operating_points
+    from train.loop.checkpoints import TRAINER, open_checkpoint
+    from train.model.classifier import load
+    from train.serving.predictor import POINTS
+    from train.serving.reload import largest_difference
+
+    recipe, corpus = job.resolved.recipe, job.resolved.corpus
+    best = (root / "best").resolve()
+    chosen = _main_first(job.accelerator, lambda: open_checkpoint(best))
+    classifier = load(best, job.precision)
+    classifier.model.to(job.accelerator.device)
+    found = {split: _score(job, classifier, split, chosen.step) for split in ("calibration", "dev", "test")}
+    constraints = {label: recipe.policy.labels[label].constraint for label in corpus.labels}
+    points = operating_points.fit(
+        constraints, corpus.targets[corpus.rows("calibration")], found["calibration"], corpus.labels
+    )
+    if not (job.run and job.wandb):
+        return {}
+    verdicts = {split: judge(corpus, split, found[split], points, split == "test") for split in found}
+    operating_points.write(best / POINTS, points)
+    for split, verdict in verdicts.items():
+        verdict.predictions.write(job.run.folder / "predictions" / f"{split}.parquet")
+    probe = corpus.rows("dev")[:PROBE]
+    difference = largest_difference(best, corpus.texts(probe), np.array(chosen.probe["logits"]), job.precision)
+    summary = {
+        "run": str(job.run.folder),
+        "status": "done",
+        "name": recipe.name,
+        "steps": job.steps,
+        "selected_step": chosen.step,
+        "selected_by": {recipe.evaluate.select.metric: chosen.best_value},
+        "labels": list(corpus.labels),
+        "precision": job.precision,
+        "processes": job.accelerator.num_processes,
+        "reload_max_logit_difference": difference,
+        "metrics": {key: value for verdict in verdicts.values() for key, value in verdict.figures.items()},
+        "intervals": {key: list(pair) for key, pair in verdicts["test"].intervals.items()},
+        "operating_points": {label: asdict(point) for label, point in points.items()},
+    }
+    job.run.summary(summary)
+    job.wandb.summarise({**summary["metrics"], "selected_step": chosen.step, "reload_max_logit_difference": difference})
+    job.wandb.checkpoints(root, recipe.name, leave_out=TRAINER)
+    job.run.status("done", chosen.step, steps=job.steps)
+    job.wandb.finish()
+    return summary
+
+
+def _score(job: Job, classifier: Classifier, split: str, step: int) -> np.ndarray:
+    """Logits of a split, float32 [n, L]. Raises Interrupted where a signal cut it short."""
+    from train.assessment import split_logits
+
+    corpus = job.resolved.corpus
+    with job.terminal.bar(split, len(corpus.rows(split))) as advance:
+        found = split_logits(
+            classifier, corpus, split, accelerator=job.accelerator, stopping=lambda: bool(job.stop),
+            advance=lambda rows: advance(rows * job.accelerator.num_processes),
+        )
+    if found is None:
+        raise _interrupted(job, step)
+    return found
+
+
+def _interrupted(job: Job, step: int) -> Interrupted:
+    number = job.stop.received or signal.SIGTERM  # None: another process was told
+    return Interrupted(number, f"stopped by {signal.Signals(number).name} at step {step}; the same command resumes")
+
+
+def _main_first(accelerator: Accelerator, work: Callable[[], T]) -> T:
+    """Do `work` on the main process, then on the others: what it caches is there for them.
+
+    If it fails on the main process, that one raises and says why; the others leave quietly.
+    """
+    from accelerate.utils import broadcast_object_list
+
+    failure: TeensafeError | None = None
+    result: list[T] = []
+    if accelerator.is_main_process:
+        try:
+            result = [work()]
+        except TeensafeError as error:
+            failure = error
+    code = broadcast_object_list([failure.exit_code if failure else 0])[0]
+    if failure:
+        raise failure
+    if code:
+        raise SystemExit(code)
+    return result[0] if result else work()
+
+
+def _shared(accelerator: Accelerator, value: str) -> str:
+    """The main process's value, on every process."""
+    from accelerate.utils import broadcast_object_list
+
+    return str(broadcast_object_list([value])[0])
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "python -m train") -> int:
+    """The command `train`; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Train a recipe, evaluate every checkpoint, keep the best. Running it again resumes, or says it is done.",
+        epilog="example: %(prog)s recipes/quickstart.yaml train.epochs=2 track.wandb=disabled",
+    )
+    parser.add_argument("recipe", help="recipe file (YAML)")
+    parser.add_argument("override", nargs="*", help="key=value, as in train.lr=1e-4; `~` or null removes a value")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document on stdout")
+    given = parser.parse_args(arguments)
+
+    def work() -> int:
+        from train.recipe import load
+
+        summary = train(load(given.recipe, given.override))
+        if summary:
+            _show(summary, given.json)
+        return 0
+
+    return guarded(program, work)
+
+
+def _show(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
+        return
+    from train.evaluation import report
+
+    terminal = Terminal()
+    for name in dict.fromkeys(key.split("/")[0] for key in summary["metrics"] if key.startswith("test")):
+        terminal.show(report.table(summary["metrics"], summary["intervals"], name))
+    terminal.say(f"run: {summary['run']} (checkpoint of step {summary['selected_step']})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Judging a classifier on a split of a corpus: logits, predictions, figures with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+
+from train.data.corpus import Corpus
+from train.data.order import scoring_batches
+from train.evaluation.intervals import intervals
+from train.evaluation.metrics import measure
+from train.evaluation.operating_points import OperatingPoint, apply
+from train.evaluation.predict import logits
+from train.evaluation.predictions import Predictions, sets
+from train.model.classifier import Classifier
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The figures of one split by metric key, their 95% intervals, and the predictions behind them."""
+
+    predictions: Predictions
+    figures: dict[str, Any]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def sets(self) -> list[str]:
+        """The sets the split divides into, such as test and test.synthetic."""
+        return list(sets(self.predictions))
+
+
+def split_logits(
+    classifier: Classifier,
+    corpus: Corpus,
+    split: str,
+    *,
+    accelerator: Accelerator,
+    stopping: Callable[[], bool],
+    advance: Advance = lambda rows: None,
+) -> np.ndarray | None:
+    """Logits of a split's rows, float32 [n, L], shared over the processes; None if a signal cut it short."""
+    rows = corpus.rows(split)
+    classifier.model.eval()
+    batches = scoring_batches(corpus.lengths[rows])[accelerator.process_index :: accelerator.num_processes]
+    return logits(
+        classifier.logits,
+        corpus.scoring(rows, batches),
+        len(rows),
+        len(corpus.labels),
+        accelerator=accelerator,
+        stopping=stopping,
+        advance=advance,
+    )
+
+
+def judge(
+    corpus: Corpus,
+    split: str,
+    found: np.ndarray,
+    points: Mapping[str, OperatingPoint] | None = None,
+    with_intervals: bool = False,
+) -> Verdict:
+    """Figures of a split from its logits [n, L]; without operating points: the plain sigmoid, flags at .5."""
+    rows = corpus.rows(split)
+    if points is None:
+        scores = 1 / (1 + np.exp(-found.astype(np.float64)))
+        flags = scores >= 0.5
+    else:
+        scores, flags = apply(points, found, corpus.labels)
+    predictions = Predictions(
+        ids=corpus.column("id", rows),
+        source=corpus.source[rows],
+        group=corpus.column("group", rows),
+        split=corpus.split[rows],
+        synthetic=corpus.synthetic[rows],
+        slices={
+            name.removeprefix("slice."): corpus.column(name, rows)
+            for name in corpus.table.column_names
+            if name.startswith("slice.")
+        },
+        labels=corpus.labels,
+        targets=corpus.targets[rows],
+        scores=scores,
+        flags=flags,
+    )
+    figures: dict[str, Any] = {}
+    bounds: dict[str, tuple[float, float]] = {}
+    for name, part in sets(predictions).items():
+        figures |= measure(part, name)
+        if with_intervals:
+            bounds |= intervals(part, name)
+    return Verdict(predictions, figures, bounds)

@@ -1,0 +1,152 @@
+"""The verbs of `teensafe`. Each imports what it needs when it runs, so that --help and check stay instant."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from train.errors import InputError, guarded
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `teensafe`; returns its exit code (0 done, 1 failed, 2 wrong input, 130/143 interrupted)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["train"]:  # the same program as `accelerate launch -m train`
+        from train.__main__ import main as train
+
+        return train(given[1:], "teensafe train")
+    options = _parser().parse_args(given)
+    return guarded(f"teensafe {options.verb}", lambda: int(options.work(options)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="teensafe",
+        description="Fine-tune, judge and hand over content classifiers that protect minors.",
+        epilog="first run: teensafe train recipes/quickstart.yaml; runs are kept under $TEENSAFE_RUNS (./runs)",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    check = verbs.add_parser("check", help="find every mistake in a recipe without training or reading rows")
+    _recipe(check)
+    check.set_defaults(work=_check)
+
+    plan = verbs.add_parser("plan", help="read the data and count: rows, known and positive cells, tokens, steps")
+    _recipe(plan)
+    plan.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    plan.set_defaults(work=_plan)
+
+    schema = verbs.add_parser("schema", help="print the JSON Schema of a recipe, for editors")
+    schema.set_defaults(work=_schema)
+
+    # never reached: `main` hands it on; here so that `teensafe --help` lists it
+    verbs.add_parser("train", help="train a recipe, or resume it; = accelerate launch -m train", add_help=False)
+
+    evaluate = verbs.add_parser("evaluate", help="judge a finished run's selected checkpoint again")
+    evaluate.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
+    evaluate.add_argument("--split", choices=("test", "dev", "calibration"), default="test")
+    evaluate.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    evaluate.set_defaults(work=_evaluate)
+
+    score = verbs.add_parser(
+        "score",
+        help="score a file of texts",
+        description="One line of JSON a text: id, calibrated probability and flag for each label, in input order.",
+        epilog="example: teensafe score RUN --input comments.csv --output scores.jsonl",
+    )
+    score.add_argument("model", help="a run (its selected checkpoint) or a checkpoint folder")
+    score.add_argument("--input", required=True, type=Path, help="CSV, TSV, JSON, JSONL or Parquet with `text` (and `id`)")
+    score.add_argument("--output", required=True, type=Path, help="JSONL to write; it appears when all is scored")
+    score.set_defaults(work=_score)
+    return parser
+
+
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="recipe file (YAML)")
+    parser.add_argument("override", nargs="*", help="key=value, as in train.lr=1e-4; null removes a value")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from train.recipe import check, load
+
+    recipe = load(options.recipe, options.override)
+    errors, warnings = check(recipe)
+    for warning in warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    if errors:
+        raise InputError(errors)
+    sources, labels = len(recipe.data.sources), recipe.labels or tuple(recipe.policy.labels)
+    sys.stderr.write(f"{options.recipe}: no mistake found ({sources} source(s), up to {len(labels)} label(s))\n")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from train.__main__ import steps_of
+    from train.data.plan import counts, table, token_lengths
+    from train.lock import resolve
+    from train.recipe import load
+    from train.terminal import Terminal
+
+    recipe = load(options.recipe, options.override)
+    resolved = resolve(recipe)
+    lengths = token_lengths(resolved.corpus, recipe.model.max_length.tokens)
+    found: dict[str, Any] = {
+        "run": resolved.run_name,
+        "steps": steps_of(resolved),
+        "tokens": lengths,
+        "counts": counts(resolved.corpus),
+    }
+    if options.json:
+        sys.stdout.write(json.dumps(found, allow_nan=False) + "\n")
+        return 0
+    terminal = Terminal()
+    terminal.show(table(found["counts"]))
+    terminal.show(
+        f"tokens a text: median {lengths['median']}, 95% {lengths['p95']}, longest {lengths['max']}; "
+        f"{lengths['share_at_limit']:.1%} at the limit of {recipe.model.max_length.tokens}\n"
+        f"updates: {found['steps']} of {recipe.train.global_batch} examples\n"
+        f"run: {resolved.run_name}"
+    )
+    return 0
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from train.recipe import json_schema
+
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from train.evaluation.report import table
+    from train.reevaluation import evaluate
+    from train.terminal import Terminal
+
+    verdict = evaluate(options.run, options.split)
+    if options.json:
+        sys.stdout.write(json.dumps({"metrics": verdict.figures, "intervals": verdict.intervals}, allow_nan=False) + "\n")
+        return 0
+    for name in verdict.sets:
+        Terminal().show(table(verdict.figures, verdict.intervals, name))
+    return 0
+
+
+def _score(options: argparse.Namespace) -> int:
+    from train.serving.predictor import Predictor
+    from train.serving.score import score
+    from train.terminal import Terminal
+
+    terminal = Terminal()
+    predictor = Predictor.load(options.model)
+    with terminal.bar("score", total=None) as advance:
+        count = score(predictor, options.input, options.output, advance)
+    terminal.say(f"{count} texts scored: {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

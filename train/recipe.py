@@ -1,0 +1,399 @@
+"""A recipe: YAML files, overrides and environment in; one frozen object, or every problem at once, out."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr
+from ruamel.yaml import YAML
+
+from train.data import grammar
+from train.data.corpus import Data
+from train.data.encoding import Encoding
+from train.data.rows import must_be_file
+from train.data.source import Source, resolve_format
+from train.document import (
+    COMMAND_LINE,
+    Node,
+    build,
+    change,
+    did_you_mean,
+    display,
+    merge,
+    parse,
+    read,
+    siblings,
+)
+from train.errors import InputError, Problem
+from train.evaluation.selection import Evaluation
+from train.loop.loss import Bce, Loss
+from train.loop.training import Training
+from train.model.adapter import Adapter, Lora
+from train.model.backbone import Backbone, local_folder
+from train.policy import Policy
+from train.spec import Spec
+from train.tracking.tracking import Tracking
+
+_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+
+Env = Mapping[str, str]
+
+
+class Model(Backbone, Encoding):
+    """The pretrained model, and how a text is encoded for it."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where each value of a recipe was stated. Equal to any other: it is no part of what a recipe says."""
+
+    tree: Node | None = field(default=None, compare=False)
+
+
+class Recipe(Spec):
+    """One training run, said in full."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    """Version of the recipe format: 1."""
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)
+    """Lower-case letters, digits, `-`, `_` and `.`; the run folder's name begins with it."""
+    policy: Policy
+    """Path of the policy file, or the policy itself."""
+    labels: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Labels to train; default: the policy's labels that have positives."""
+    model: Model
+    adapter: Adapter = Lora()
+    data: Data
+    loss: Loss = Bce()
+    train: Training
+    evaluate: Evaluation = Evaluation()
+    track: Tracking = Tracking()
+
+    _origin: Origin = PrivateAttr(default=Origin())
+
+    def where(self, *path: str) -> str:
+        """The file:line that stated the value at `path`, or the section around it."""
+        tree = self._origin.tree
+        nodes = [tree.get(*path[:n]) for n in range(len(path), -1, -1)] if tree else []
+        return next((node.where for node in nodes if node), f"recipe {self.name}")
+
+    def identity(self) -> dict[str, Any]:
+        """What defines the run, as JSON: not tracking, memory or paths; contents are hashed elsewhere."""
+        content = self.model_dump(
+            mode="json",
+            by_alias=True,
+            exclude={
+                "track": True,
+                "train": {"micro_batch"},
+                "data": {"sources": {name: {"path"} for name in self.data.sources}},
+            },
+        )
+        if _is_folder(self.model.base):
+            del content["model"]["base"]
+        return content
+
+    def to_yaml(self) -> str:
+        """Everything resolved and every default stated; `load` reads it back to an equal recipe."""
+        yaml = YAML()
+        yaml.width = 110
+        text = StringIO()
+        yaml.dump(self.model_dump(mode="json", by_alias=True), text)
+        return text.getvalue()
+
+
+# ---- loading -------------------------------------------------------------------------------------------
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None) -> Recipe:
+    """The recipe in a file, with all it extends, `key.path=value` overrides and `${env:...}` applied.
+
+    Relative paths start from the file that states them; those that begin with a variable or come from the
+    command line, from the working directory. Raises InputError with every problem found.
+    """
+    env = os.environ if env is None else env
+    problems: list[Problem] = []
+    recipe = None  # after a file that could not be read, nothing can be said of what the recipe lacks
+    if tree := _with_parents(Path(path), env, problems):
+        for override in overrides:
+            tree = _overridden(tree, override, problems)
+        tree = _expanded(tree, env, problems)
+        tree = change(tree, ("policy",), lambda node: _policy(node, problems))
+        tree = change(tree, ("data", "sources", "*", "path"), lambda node: _source_path(node, problems))
+        tree = change(
+            tree, ("model", "base"), lambda node: _absolute(node) if _is_folder(str(node.value)) else node
+        )
+        recipe = build(Recipe, tree, problems)
+        problems += _wrong_names(tree)
+    if recipe is None or problems:
+        raise InputError(sorted(problems, key=_reading_order))
+    recipe._origin = Origin(tree)
+    return recipe
+
+
+def _reading_order(problem: Problem) -> tuple[bool, str, int]:
+    file, _, line = problem.where.rpartition(":")
+    return (not file, file, int(line) if line.isdigit() else 0)
+
+
+def _with_parents(
+    path: Path, env: Env, problems: list[Problem], stated: Node | None = None, children: tuple[Path, ...] = ()
+) -> Node | None:
+    """The file's tree merged over all it extends, a list's first undermost; None if one is unreadable."""
+    tree = read(path, problems, stated, "extends")
+    if tree is None:
+        return None
+    chain = (*children, path.resolve())
+    extends = tree.section().pop("extends", None)
+    parents = [] if extends is None else extends.items() or [extends]
+    merged: list[Node | None] = []
+    for parent in (_expanded(parent, env, problems, "extends") for parent in parents):
+        target = Path(str(_absolute(parent).value))
+        inherited = None
+        if not isinstance(parent.value, str):
+            expected = "a path, or a list of paths"
+            problems.append(Problem(parent.where, f"extends: {parent.shown()}", expected))
+        elif target.resolve() in chain:
+            circle = (*chain[chain.index(target.resolve()) :], target)
+            what = f"extends: goes in a circle: {' -> '.join(display(link) for link in circle)}"
+            problems.append(Problem(parent.where, what))
+        elif not parent.broken:
+            inherited = _with_parents(target, env, problems, parent, chain)
+        merged.append(inherited)
+    layers = [layer for layer in (*merged, tree) if layer]
+    return reduce(_over, layers) if len(layers) == len(merged) + 1 else None
+
+
+def _over(parent: Node, child: Node) -> Node:
+    return merge(parent, child, one_of=("epochs", "steps"))
+
+
+def _overridden(tree: Node, override: str, problems: list[Problem]) -> Node:
+    """The tree with one `key.path=value` from the command line merged over it."""
+    name, equals, value = override.partition("=")
+    keys = name.split(".")
+    if not equals or not all(keys):
+        problems.append(Problem(COMMAND_LINE, f"'{override}'", "key.path=value, such as train.lr=3e-4"))
+        return tree
+    for n in range(1, len(keys)):
+        outer = tree.get(*keys[:n])
+        if outer and not isinstance(outer.value, dict | None):
+            what = f"{name}: {'.'.join(keys[:n])} is {outer.shown()} ({outer.where}), not a section"
+            problems.append(Problem(COMMAND_LINE, what, f"{'.'.join(keys[:n])}=value"))
+            return tree
+    flaws: list[Problem] = []
+    node = parse(value, lambda _: COMMAND_LINE, Path.cwd(), flaws)
+    problems += [replace(flaw, what=f"{name}: {flaw.what}") for flaw in flaws]
+    if node is None or flaws:
+        return tree
+    for key in reversed(keys):
+        node = Node({key: node}, COMMAND_LINE, Path.cwd())
+    return _over(tree, node)
+
+
+def _expanded(tree: Node, env: Env, problems: list[Problem], path: str = "") -> Node:
+    """The tree with `${env:NAME}` and `${env:NAME:-default}` replaced; as in a shell, empty is unset."""
+    if isinstance(tree.value, dict):
+        inner = {k: _expanded(n, env, problems, f"{path}.{k}".strip(".")) for k, n in tree.value.items()}
+        return replace(tree, value=inner)
+    if isinstance(tree.value, list):
+        return replace(tree, value=[_expanded(node, env, problems, path) for node in tree.value])
+    if not isinstance(tree.value, str) or "${" not in tree.value:
+        return tree
+    text = _VARIABLE.sub(lambda match: env.get(match[1]) or match[2] or "", tree.value)
+    unset = [m[1] for m in _VARIABLE.finditer(tree.value) if not env.get(m[1]) and m[2] is None]
+    if unset:
+        remedy = f"export {unset[0]}=..., or write ${{env:{unset[0]}:-a default}}"
+        problems.append(Problem(tree.where, f"{path}: the variable {unset[0]} is not set", remedy=remedy))
+    elif "${" in text:
+        expected = "${env:NAME} or ${env:NAME:-default}"
+        problems.append(Problem(tree.where, f"{path}: {tree.shown()} holds an unknown ${{...}}", expected))
+    folder = Path.cwd() if tree.value.startswith("${env:") else tree.folder
+    return replace(tree, value=text, folder=folder, broken=bool(unset) or "${" in text)
+
+
+def _is_folder(base: str) -> bool:
+    return base.startswith((".", "/", "~"))
+
+
+def _absolute(node: Node) -> Node:
+    path = Path(str(node.value))
+    with suppress(RuntimeError):  # ~somebody who has no home here
+        path = path.expanduser()
+    return replace(node, value=os.path.normpath(node.folder / path))
+
+
+def _policy(node: Node, problems: list[Problem]) -> Node:
+    """The policy's own tree in place of its path, so that its problems name lines of its file."""
+    return read(Path(str(_absolute(node).value)), problems, node, "policy") or replace(node, broken=True)
+
+
+def _source_path(node: Node, problems: list[Problem]) -> Node:
+    if node.value and "://" not in str(node.value):
+        return _absolute(node)
+    problems.append(Problem(node.where, f"path of a source: {node.shown()}", "a local file or folder"))
+    return replace(node, broken=True)
+
+
+def _wrong_names(tree: Node) -> Iterator[Problem]:
+    """Names of labels and sources that refer to nothing, or that could not be told apart in a metric's key.
+
+    Asked of the tree, not of the recipe: a wrong name is reported beside a wrong rate, not after it.
+    """
+    known = tree.section("policy", "labels")
+
+    def wrong(where: str, what: str, label: str) -> Iterator[Problem]:
+        if known and label not in known:
+            yield Problem(where, f"{what}: the policy has no label '{label}'", "", did_you_mean(label, known))
+
+    declared: set[str] = set()
+    for name, source in tree.section("data", "sources").items():
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "synthetic":
+            what = f"data.sources.{name}: the name is part of metric keys, as in test.{name}/macro/auprc"
+            yield Problem(source.where, what, "letters, digits, `-` and `_`; not `synthetic`")
+        for label, cell in source.section("labels").items():
+            declared.add(label)
+            yield from wrong(cell.where, f"data.sources.{name}.labels", label)
+
+    chosen: set[str] = set()
+    for item in tree.items("labels"):
+        label = str(item.value)
+        yield from wrong(item.where, "labels", label)
+        if label in chosen:
+            yield Problem(item.where, f"labels: '{label}' is named twice", "each label once")
+        elif declared and label not in declared and label in known:
+            yield Problem(item.where, f"labels: no source declares '{label}'", "a source with this label")
+        chosen.add(label)
+
+    metric = tree.get("evaluate", "select", "metric")
+    parts = str(metric.value).split("/") if metric else []
+    choices = {"macro", *(chosen or declared)}
+    if metric and len(parts) == 3 and parts[1] not in choices:
+        what = f"evaluate.select.metric: {metric.shown()} is about '{parts[1]}'"
+        yield Problem(
+            metric.where, what, "macro, or a label that is trained", did_you_mean(parts[1], choices)
+        )
+
+
+# ---- checking ------------------------------------------------------------------------------------------
+
+
+def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
+    """Errors and warnings that need no training, no rows and no network; files are looked at, not read."""
+    errors = [*_unusable_base(recipe), *_nothing_to_select(recipe)]
+    warnings: list[Problem] = []
+    trained = set(recipe.labels or (label for s in recipe.data.sources.values() for label in s.labels))
+
+    for name, source in recipe.data.sources.items():
+        try:
+            _look_at(source)
+        except InputError as invalid:
+            where = recipe.where("data", "sources", name, "path")
+            for flaw in invalid.problems:
+                what = f"data.sources.{name}.path: {display(Path(flaw.where))}: {flaw.what}"
+                errors.append(replace(flaw, where=where, what=what))
+        if not trained.intersection(source.labels):
+            where = recipe.where("data", "sources", name, "labels")
+            what = f"data.sources.{name}.labels: none of them is in `labels`"
+            warnings.append(Problem(where, what, "a label that is trained", "leave the source out"))
+
+    for label in recipe.loss.pos_weight if isinstance(recipe.loss.pos_weight, dict) else ():
+        if label not in trained:
+            where = recipe.where("loss", "pos_weight", label)
+            what = f"loss.pos_weight.{label}: no label that is trained"
+            errors.append(Problem(where, what, remedy=did_you_mean(label, trained)))
+    if recipe.model.revision and local_folder(recipe.model):
+        where = recipe.where("model", "revision")
+        warnings.append(Problem(where, "model.revision: only a hub id has revisions; it is ignored"))
+    return sorted(errors, key=_reading_order), sorted(warnings, key=_reading_order)
+
+
+def _look_at(source: Source) -> None:
+    """Raise InputError where a source's rows could not be read, as far as name, kind and rights tell."""
+    path = Path(source.path)
+    files = grammar.files(path) if resolve_format(path, source.format) == "grammar" else [path]
+    for file in files:
+        must_be_file(file)
+        if not os.access(file, os.R_OK):
+            raise InputError(Problem(str(file), "may not be read", "a file this user has the right to read"))
+        if file.stat().st_size == 0:
+            raise InputError(Problem(str(file), "is empty"))
+
+
+def _unusable_base(recipe: Recipe) -> Iterator[Problem]:
+    base, where = recipe.model.base, recipe.where("model", "base")
+    package, _, inner = base.removeprefix("package:").partition("/")
+    if base.startswith("package:"):
+        if not package.isidentifier() or not inner:
+            yield Problem(where, f"model.base: '{base}'", "package:NAME/FOLDER, NAME as it is imported")
+            return
+        if importlib.util.find_spec(package) is None:
+            remedy = f"pip install {package.replace('_', '-')}"
+            yield Problem(where, f"model.base: the package {package} is not installed", remedy=remedy)
+            return
+    if folder := local_folder(recipe.model):
+        if not folder.is_dir():
+            yield Problem(where, f"model.base: there is no folder {display(folder)}", remedy=siblings(folder))
+        elif not (folder / "config.json").is_file():
+            expected = "a model folder as save_pretrained writes it"
+            yield Problem(where, f"model.base: {display(folder)} holds no config.json", expected)
+    elif not _HUB_ID.fullmatch(base):
+        expected = "package:NAME/FOLDER, a folder that begins with ./ / or ~/, or a hub id"
+        yield Problem(where, f"model.base: '{base}'", expected)
+    elif recipe.model.revision is None:
+        what = f"model.revision is missing: '{base}' is a hub id, and what it names can change"
+        remedy = f"the newest at https://huggingface.co/{base}/commits/main; for a folder write ./{base}"
+        yield Problem(where, what, "the commit, 40 hex digits", remedy)
+
+
+def _nothing_to_select(recipe: Recipe) -> Iterator[Problem]:
+    """The metric that selects checkpoints is of a set that stays empty: real and synthetic rows are apart."""
+    metric, sources = recipe.evaluate.select.metric, recipe.data.sources
+    held_out, label, name = metric.split("/")
+    sets = {"dev": {n for n in sources if not sources[n].synthetic}}
+    sets["dev.synthetic"] = sources.keys() - sets["dev"]
+    if len(sources) > 1:
+        sets |= {f"{kind}.{n}": {n} for kind, members in tuple(sets.items()) for n in members}
+    where = recipe.where("evaluate", "select", "metric")
+    possible = [
+        key for key, members in sets.items() if any(label in ("macro", *sources[n].labels) for n in members)
+    ]
+    if held_out not in possible:
+        about = "any rows" if label == "macro" else f"rows labelled '{label}'"
+        what = f"evaluate.select.metric: '{metric}', but no source brings {about} into {held_out}"
+        remedy = f"{possible[0]}/{label}/{name}" if possible else ""
+        yield Problem(where, what, f"one of {', '.join(possible)} before the first `/`", remedy)
+
+
+# ---- describing ----------------------------------------------------------------------------------------
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a recipe file as it is written: what `extends` brings may be left out."""
+    schema = Recipe.model_json_schema(by_alias=True)
+    for name, part in schema["$defs"].items():
+        if name not in ("Policy", "Tier", "Constraint", "Label"):
+            part.pop("required", None)
+    schema.pop("required", None)
+    path = {"type": "string", "description": "Path, relative to this file."}
+    schema["properties"] |= {
+        "extends": {
+            "description": "Recipe(s) this one is merged over, the first undermost; lists replace.",
+            "anyOf": [path, {"type": "array", "items": path, "minItems": 1}],
+        },
+        "policy": {
+            "description": schema["properties"]["policy"].get("description", ""),
+            "anyOf": [path, {"$ref": "#/$defs/Policy"}],
+        },
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "teensafe recipe"}

@@ -1,0 +1,84 @@
+"""From texts to predictions, with what a training left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from train.data.encoding import Encoder, Encoding
+from train.data.order import scoring_batches
+from train.errors import InputError, Problem
+from train.evaluation.operating_points import OperatingPoint, apply
+from train.evaluation.operating_points import read as read_points
+from train.example import Prediction
+from train.loop.checkpoints import open_checkpoint
+from train.model.classifier import Classifier
+from train.model.classifier import load as load_classifier
+from train.tracking.run import find
+
+POINTS = "operating_points.json"
+
+
+class Predictor:
+    """A classifier with its operating points: calibrated probabilities and flags for any text."""
+
+    def __init__(self, classifier: Classifier, points: Mapping[str, OperatingPoint]) -> None:
+        self.labels = classifier.card.labels
+        self._classifier, self._points = classifier, points
+        self._encoder = Encoder(classifier.tokenizer, Encoding.model_validate(classifier.card.encoding))
+        classifier.model.eval()
+
+    @classmethod
+    def load(cls, name: str) -> Predictor:
+        """From a run (its selected checkpoint) or a checkpoint folder, on the GPU if there is one.
+
+        Raises InputError where the run has no finished checkpoint, Failure for a damaged one.
+        """
+        import torch
+
+        folder = checkpoint_of(name)
+        open_checkpoint(folder)
+        classifier = load_classifier(folder)
+        classifier.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(classifier, read_points(folder / POINTS))
+
+    def logits(self, texts: Sequence[str]) -> np.ndarray:
+        """Float32 [n, L], in the order of `texts`."""
+        tokens = self._encoder(texts)
+        lengths = np.array([len(sequence) for sequence in tokens], dtype=np.int64)
+        found = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
+        for batch in scoring_batches(lengths):
+            inputs = self._encoder.pad([tokens[row] for row in batch])
+            found[batch] = self._classifier.logits(inputs).cpu().numpy()
+        return found
+
+    def predict(self, ids: Sequence[str], texts: Sequence[str]) -> list[Prediction]:
+        probabilities, flags = apply(self._points, self.logits(texts), self.labels)
+        return [
+            Prediction(
+                id,
+                {label: float(value) for label, value in zip(self.labels, probabilities[row], strict=True)},
+                {label: bool(value) for label, value in zip(self.labels, flags[row], strict=True)},
+            )
+            for row, id in enumerate(ids)
+        ]
+
+
+def checkpoint_of(name: str) -> Path:
+    """The checkpoint folder that MODEL on the command line means."""
+    if (Path(name) / "checkpoint.json").is_file():
+        folder = Path(name)
+    else:
+        folder = find(name) / "checkpoints" / "best"
+    if not (folder / POINTS).is_file():
+        raise InputError(
+            Problem(
+                str(folder),
+                "has no operating points yet, so it cannot flag anything",
+                "the selected checkpoint of a finished run",
+                "finish the training: run the same `teensafe train` command again",
+            )
+        )
+    return folder

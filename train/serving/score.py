@@ -1,0 +1,47 @@
+"""`teensafe score`: a file of texts in, a line of JSON for each out, in the same order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from train.data.rows import rows
+from train.data.source import resolve_format
+from train.errors import InputError, Problem
+from train.files import whole_file
+from train.serving.predictor import Predictor
+
+CHUNK = 4_096
+"""Texts held at once; within a chunk they are scored in order of length."""
+
+
+def score(predictor: Predictor, source: Path, target: Path, advance: Callable[[int], None]) -> int:
+    """Write {"id", "scores", "flags"} for each row of `source` (column `text`, optional `id`) to `target`.
+
+    The target appears when all is scored. A row whose `text` is missing or no string is an InputError: a
+    text that was not judged must not look like one that was. Returns the number of rows.
+    """
+    count = 0
+    with whole_file(target) as part, part.open("w", encoding="utf-8") as stream:
+        records = _records(source)
+        while chunk := list(islice(records, CHUNK)):
+            for found in predictor.predict([id for id, _ in chunk], [text for _, text in chunk]):
+                line = {"id": found.id, "scores": found.scores, "flags": found.flags}
+                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            count += len(chunk)
+            advance(len(chunk))
+    return count
+
+
+def _records(source: Path) -> Iterator[tuple[str, str]]:
+    for number, (where, row) in enumerate(rows(source, resolve_format(source, None), None, "utf-8")):
+        text: Any = row.get("text")
+        if not isinstance(text, str):
+            found = "no column `text`" if "text" not in row else f"text is {type(text).__name__}, not a string"
+            raise InputError(
+                Problem(where, found, "a `text` in every row, and optionally an `id`", "rename the column, or remove the row")
+            )
+        yield str(row.get("id") or number), text

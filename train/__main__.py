@@ -116,6 +116,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
         wandb = None
         if run:
             run.describe(recipe.to_yaml(), resolved.lock())
+            resolved.corpus.write_split(folder / "split.parquet")
             config = {**recipe.model_dump(mode="json", by_alias=True, exclude={"policy": {"labels"}, "data": {"sources"}})}
             config |= {"identity": resolved.identity, "sources": resolved.sources, "base": resolved.base}
             config |= {"precision": precision, "processes": accelerator.num_processes, "resumed_from": before.get("step")}

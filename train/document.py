@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -101,8 +102,10 @@ def read(path: Path, problems: list[Problem], stated: Node | None = None, key: s
     try:
         if path.is_dir():
             return refuse("is a folder")
-        if not path.is_file():
+        if not path.exists():
             return refuse("does not exist", siblings(path))
+        if not path.is_file():
+            return refuse("is a pipe or a device")
         if (size := path.stat().st_size) > LARGEST:
             return refuse(f"is {size / 2**20:.1f} MB; a recipe or a policy is at most {LARGEST // 1024} KB")
         text = path.read_bytes().decode("utf-8-sig")
@@ -130,7 +133,9 @@ def parse(text: str, where: Where, folder: Path, problems: list[Problem]) -> Nod
         if next(budget, None) is None:
             raise RecursionError
         if isinstance(yaml_node, ScalarNode):
-            return Node(scalar(yaml_node, line), where(line), folder)
+            sound = len(problems)
+            value = scalar(yaml_node, line)
+            return Node(value, where(line), folder, broken=len(problems) > sound)
         if isinstance(yaml_node, SequenceNode):
             items = [convert(item, item.start_mark.line + 1) for item in yaml_node.value]
             return Node(items, where(line), folder)
@@ -139,9 +144,8 @@ def parse(text: str, where: Where, folder: Path, problems: list[Problem]) -> Nod
             at = key.start_mark.line + 1
             if not isinstance(key, ScalarNode):
                 problem(at, "a key is a list or a section", "a word")
-            elif key.value in section:
-                first = section[key.value].where
-                problem(at, f"{key.value}: stated twice; first at {first}", remedy="keep one of the two")
+            elif known := section.get(key.value):
+                problem(at, f"{key.value}: stated twice; first at {known.where}", remedy="keep one")
             else:
                 section[key.value] = convert(value, at)
         return Node(section, where(line), folder)
@@ -149,8 +153,6 @@ def parse(text: str, where: Where, folder: Path, problems: list[Problem]) -> Nod
     def scalar(yaml_node: ScalarNode, line: int) -> str | int | float | bool | None:
         written: str = yaml_node.value
         match str(yaml_node.tag).removeprefix("tag:yaml.org,2002:"):
-            case "str" | "timestamp" | "merge" | "value":
-                return written
             case "null":
                 return None
             case "bool":
@@ -161,13 +163,12 @@ def parse(text: str, where: Where, folder: Path, problems: list[Problem]) -> Nod
                 except ValueError:
                     problem(line, f"'{written[:40]}' is not a number")
                     return None
-                if number in (float("inf"), float("-inf")) or number != number:
-                    problem(line, f"{written}: not a finite number", remedy="leave the key out for no limit")
+                if isinstance(number, float) and not math.isfinite(number):
+                    problem(line, f"{written} is not a finite number", remedy="null where there is no limit")
                     return None
                 return number
-            case tag:
-                problem(line, f"the tag {tag}", "values without tags")
-                return None
+            case _:  # a date is text here, and so is what carries a tag: nothing is built from a tag
+                return written
 
     try:
         root = yaml.compose(text)
@@ -221,15 +222,16 @@ def siblings(path: Path) -> str:
     if known != path.absolute().parent:
         return f"{display(known)} exists; {path.absolute().relative_to(known).parts[0]} in it does not"
     try:
-        return did_you_mean(path.name, [other.name for other in known.iterdir()])
+        names = {other.stem: other.name for other in known.iterdir()}  # endings would liken all names
     except OSError:
         return ""
+    near = difflib.get_close_matches(path.stem, names, n=1)
+    return f"did you mean {names[near[0]]}?" if near else ""
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """A remedy: the option that `word` probably was, or the few there are."""
-    options = sorted(options)
-    if close := difflib.get_close_matches(word, options, n=1):
+    if close := difflib.get_close_matches(word, options := sorted(options), n=1):
         return f"did you mean {close[0]}?"
     return f"one of {', '.join(options)}" if 0 < len(options) <= 20 else ""
 
@@ -335,23 +337,25 @@ def _problem(spec: Model, tree: Node, error: Mapping[str, Any], path: Place) -> 
     name = "".join(f" item {key + 1}" if isinstance(key, int) else f".{key}" for key in path).strip(".")
     models, fields = _described(spec, tree, path)
     meaning = next((" ".join(f.description.split()).rstrip(".") for f in fields if f.description), "")
+    choices = " or ".join(f"'{field.default}'" for field in fields) if kind.startswith("union_tag") else ""
+    meaning = re.sub("^[A-Z](?=[a-z ])", lambda first: first[0].lower(), meaning)
 
     if kind in ("missing", "union_tag_not_found"):
-        expected = f"{path[-1]}: {context.get('expected_tags') or meaning or '...'}"
+        expected = f"{path[-1]}: {choices or meaning or '...'}"
         return Problem(parent.where, f"{name} is missing", expected)
     if node is None or kind == "value_error":
-        what = f"{name}: {context.get('error', error['msg'])}".removeprefix(": ")
-        return Problem((node or parent).where, what)
+        said = context.get("error", error["msg"])
+        return Problem((node or parent).where, f"{name}: {said}".removeprefix(": "))
     if kind == "extra_forbidden":
         known = {key for model in _described(spec, tree, path[:-1])[0] for key, _ in _keys(model)}
         return Problem(node.where, f"{name}: unknown key", "", did_you_mean(str(path[-1]), known))
 
     sentence = _EXPECTED.get(kind) or _EXPECTED.get(kind.partition("_")[0]) or error["msg"]
-    expected = context.get("expected_tags") or sentence.format(**context)
+    expected = choices or sentence.format(**context)
     remedy = ""
     if kind == "model_type":
         keys = [key for m in models if m.__name__ == context["class_name"] for key, _ in _keys(m)]
-        expected = f"a section with {' and '.join(keys)}" if 0 < len(keys) < 4 else expected
+        expected = f"a section with {' and '.join(keys)}" if 0 < len(keys) < 4 else f"{expected} ({meaning})"
     patterns = [m.pattern for field in fields for m in field.metadata if getattr(m, "pattern", None)]
     if patterns and kind.startswith("string"):
         expected = meaning or f"text that matches {patterns[0]}"
@@ -374,11 +378,8 @@ def _described(spec: Model, tree: Node, path: Place) -> tuple[list[Model], list[
         types = [t for annotation in [*inner, *(f.annotation for f in fields)] for t in _members(annotation)]
     models = [t for t in types if _is_model(t)]
     kind = tree.get(*path, "kind")
-    return [m for m in models if kind and _default_kind(m) == kind.value] or models, fields
-
-
-def _default_kind(model: Model) -> Any:
-    return model.model_fields["kind"].default if "kind" in model.model_fields else None
+    meant = [m for m in models if kind and (f := dict(_keys(m)).get("kind")) and f.default == kind.value]
+    return meant or models, fields
 
 
 def _is_model(annotation: Any) -> bool:
@@ -392,8 +393,7 @@ def _keys(model: Model) -> list[tuple[str, FieldInfo]]:
 
 def _members(annotation: Any) -> list[Any]:
     """The types of a union, or the type itself."""
-    if get_origin(annotation) is Annotated:
-        return _members(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return [member for part in get_args(annotation) for member in _members(part)]
-    return [annotation]
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _members(parts[0])
+    return [t for part in parts for t in _members(part)] if origin in (Union, UnionType) else [annotation]

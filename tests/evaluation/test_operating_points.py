@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scipy.stats import binom, norm
@@ -73,6 +73,7 @@ def test_a_degenerate_fit_is_the_identity(targets):
     assert fit_platt(targets, np.linspace(-2, 2, len(targets))) == (1.0, 0.0)
 
 
+@settings(deadline=None)  # the cores are shared
 @given(st.integers(0, 2**32 - 1), st.floats(0.001, 1000), st.floats(-50, 50))
 def test_platt_finds_the_minimum_whatever_the_scale(seed, spread, shift):
     random = np.random.default_rng(seed)
@@ -124,6 +125,7 @@ def test_constraints_hold_on_the_true_distribution(constraint, n, levels):
         assert share >= 0.01  # and not by being needlessly cautious
 
 
+@settings(deadline=None)  # the cores are shared
 @given(st.integers(0, 2**32 - 1), st.sampled_from([3, 10, 10_000]), st.integers(20, 400))
 def test_the_threshold_is_the_least_costly_that_keeps_the_bound(seed, levels, n):
     random = np.random.default_rng(seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -15,6 +16,7 @@ from train.data.source import Source
 from train.data.split import Split, assign
 from train.errors import InputError, Problem
 from train.example import Batch, Window
+from train.files import whole_file
 from train.spec import Spec
 
 if TYPE_CHECKING:
@@ -91,6 +93,15 @@ class Corpus:
         known = int(np.count_nonzero(~np.isnan(self.targets[rows])))
         return Window(step, len(rows), known, tuple(batches))
 
+    def write_split(self, path: Path) -> None:
+        """Which split each row fell to: id, group, source, split; no text."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = {name: self.table.data.column(name) for name in ("id", "group", "source")}
+        with whole_file(path) as part:
+            pq.write_table(pa.table({**columns, "split": pa.array(self.split)}), part)
+
     def scoring(self, rows: np.ndarray, batches: Sequence[np.ndarray]) -> Iterator[Batch]:
         """Batches of `rows`; each batch's own `rows` are positions within `rows`."""
         for batch in batches:
@@ -104,11 +115,18 @@ def _index(rows: np.ndarray) -> object:
     return pa.array(rows)
 
 
-def build(data: Data, labels: Sequence[str] | None, order: Sequence[str], digests: Mapping[str, str], encoder: Encoder) -> Corpus:
+def build(
+    data: Data,
+    labels: Sequence[str] | None,
+    order: Sequence[str],
+    digests: Mapping[str, str],
+    encoder: Encoder,
+    where: str,
+) -> Corpus:
     """Read (or map from the cache) every source and assign the splits.
 
     labels: those to train, None for every label of `order` (the policy's) with a positive in train;
-    digests: content digest by source. Raises InputError for a named label without a positive in train.
+    digests: content digest by source; where: the place in the recipe that names the labels. Raises InputError for a named label without a positive in train.
     """
     import numpy as np
     import pyarrow as pa
@@ -123,9 +141,9 @@ def build(data: Data, labels: Sequence[str] | None, order: Sequence[str], digest
     targets = np.column_stack([table.column(f"label.{label}").to_numpy() for label in wanted]).astype("float32")
     positive = ((targets > 0.5) & (split == "train")[:, None]).any(axis=0)
     if labels is not None and not positive.all():
-        raise InputError([_no_positive(label) for label, some in zip(wanted, positive, strict=True) if not some])
+        raise InputError([_no_positive(where, label) for label, some in zip(wanted, positive, strict=True) if not some])
     if not positive.any():
-        raise InputError([_no_positive(label) for label in wanted])
+        raise InputError([_no_positive(where, label) for label in wanted])
     lists = table.column("input_ids").combine_chunks()
     lists = lists if isinstance(lists, pa.Array) else pa.concat_arrays(lists.chunks)
     sizes = [len(part) for part in parts]
@@ -150,10 +168,10 @@ def _assign(split: Split, groups: object) -> np.ndarray:
     return names[encoded.indices.to_numpy()]
 
 
-def _no_positive(label: str) -> Problem:
+def _no_positive(where: str, label: str) -> Problem:
     return Problem(
-        f"labels.{label}",
-        "no example of the train split is positive (above 0.5) for this label",
+        where,
+        f"labels: {label}: no example of the train split is positive (above 0.5)",
         "at least one; see `teensafe plan` for the counts by source and split",
         "leave the label out of `labels`, or correct its mapping in data.sources",
     )

@@ -57,13 +57,14 @@ class Encoder:
 
     def pad(self, sequences: Sequence[np.ndarray | Sequence[int]]) -> dict[str, Tensor]:
         """Token sequences -> input_ids and attention_mask, int64 [B, T], T the longest of them."""
+        import numpy as np
         import torch
 
         width = max(1, *(len(sequence) for sequence in sequences))
-        ids = torch.full((len(sequences), width), self._pad, dtype=torch.long)
-        mask = torch.zeros((len(sequences), width), dtype=torch.long)
+        ids = np.full((len(sequences), width), self._pad, dtype=np.int64)
+        mask = np.zeros((len(sequences), width), dtype=np.int64)
         for row, sequence in enumerate(sequences):
             span = slice(width - len(sequence), width) if self._left else slice(0, len(sequence))
-            ids[row, span] = torch.as_tensor(sequence, dtype=torch.long)
+            ids[row, span] = sequence
             mask[row, span] = 1
-        return {"input_ids": ids, "attention_mask": mask}
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from train.data.rows import Findings, Row, collapsed, missing, must_be_file, nearest, quoted
+from train.data.rows import Findings, Row, collapsed, is_folder, must_be_file, nearest, quoted
 from train.errors import InputError, Problem
 from train.spec import Spec
 
@@ -54,7 +54,7 @@ class Grammar(Spec):
     """Slice -> the value of every text of this file."""
     per_template: int = Field(default=6, ge=1)
     """Most texts made from one template."""
-    slots: dict[str, Annotated[tuple[Value, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    slots: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     """Slot -> what may stand there."""
     harmful: tuple[Template, ...] = ()
     allowed: tuple[Allowed, ...] = ()
@@ -79,9 +79,7 @@ def rows(path: Path) -> Iterator[Row]:
 
 def files(path: Path) -> list[Path]:
     """The grammar files of a folder, at any depth, in the order of their names; or the one file given."""
-    if not path.exists():
-        raise InputError(missing(path))
-    if not path.is_dir():
+    if not is_folder(path):
         must_be_file(path)
         return [path]
     inside = [p for p in path.rglob("*.y*ml") if "/." not in f"/{p.relative_to(path).as_posix()}"]
@@ -197,6 +195,8 @@ def _check_slots(file: _Parsed, found: Findings) -> None:
         where = file.where("slots", name)
         if name not in used:
             found.add(where, f"slot {name} is used by no template", remedy="use it or remove it")
+        if not values:
+            found.add(where, f"slot {name} has no values", "at least one")
         if len(set(values)) < len(values):
             found.add(where, f"slot {name} lists a value twice", "each value once")
         if any(re.search(r"[{}]", value) for value in values):
@@ -272,7 +272,7 @@ def _parse(path: Path, found: Findings) -> _Parsed | None:
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             place = problem["loc"]
-            what = f"{'.'.join(map(str, place))}: {problem['msg']}"
+            what = f"{'.'.join(map(str, place)) or 'the file'}: {problem['msg']}"
             found.add(f"{path}:{_line(tree, place)}", what, remedy=_intended(problem["type"], place))
         return None
     return _Parsed(path, grammar, lambda *place: _line(tree, place))

@@ -139,7 +139,7 @@ def must_be_file(path: Path) -> None:
     except OSError as error:
         raise InputError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
     if stat.S_ISDIR(mode):
-        inside = sorted(p.name for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+        inside = [name for name in _names(path) if not name.startswith(".")]
         remedy = f"one file in it: {quoted(inside)}" if inside else ""
         raise InputError(Problem(str(path), "is a folder", "a file", remedy))
     if not stat.S_ISREG(mode):
@@ -149,11 +149,26 @@ def must_be_file(path: Path) -> None:
 def missing(path: Path) -> Problem:
     """The problem of a file that is not there, with the names most like it."""
     absent = path
-    while not absent.parent.is_dir() and absent.parent != absent:
+    while not is_folder(absent.parent) and absent.parent != absent:
         absent = absent.parent
     what = "no such file" if absent == path else f"no such file: there is no folder {absent}"
-    near = nearest(absent.name, sorted(p.name for p in absent.parent.iterdir()))
+    near = nearest(absent.name, _names(absent.parent))
     return Problem(str(path), what, remedy=f"{quoted([near])}, which is there" if near else "")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder that we may know of; `Path.is_dir` raises where we may not."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(p.name for p in folder.iterdir())
+    except OSError:
+        return []
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
@@ -167,9 +182,14 @@ def quoted(names: Iterable[str], most: int = 30) -> str:
     """Names for a message. A long one may be a user's text (a header that is none) and is not shown."""
     first = list(islice(names, most + 1))
     shown = [
-        f'"{name}"' if len(name) <= 60 else f"(a name of {len(name)} characters)" for name in first[:most]
+        in_quotes(name) if len(name) <= 60 else f"(a name of {len(name)} characters)" for name in first[:most]
     ]
     return ", ".join(shown) + (", ..." if len(first) > most else "")
+
+
+def in_quotes(text: str) -> str:
+    """Text for a terminal: control characters and half characters are escaped."""
+    return json.dumps(text, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
 def collapsed(text: str) -> str:
@@ -227,7 +247,7 @@ def _records(
     path: Path, delimiter: str, encoding: str, quotes: bool, found: Findings
 ) -> Iterator[tuple[int, list[str]]]:
     """(line it starts at, fields) of each record; blank lines are skipped."""
-    csv.field_size_limit(max(csv.field_size_limit(), FIELD_LIMIT))
+    csv.field_size_limit(FIELD_LIMIT)
     lines = _Lines(path, encoding, "", found)
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)

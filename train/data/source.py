@@ -21,7 +21,8 @@ from train.data.rows import (
     Row,
     collapsed,
     columns,
-    missing,
+    in_quotes,
+    is_folder,
     must_be_file,
     nearest,
     other_delimiter,
@@ -168,15 +169,14 @@ def resolve_format(path: Path, format: Format | None) -> Format:
     """The format given, or the one that the name tells; a folder is a grammar."""
     if format is not None:
         return format
-    if path.is_dir():
+    if is_folder(path):
         return "grammar"
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     packed = suffixes[-1:] == [".gz"]
     found = _SUFFIXES.get("".join(suffixes[:-1] if packed else suffixes[-1:]))
     if found is not None and not (packed and found in _UNPACKED_ONLY):
         return found
-    if not path.exists():
-        raise InputError(missing(path))
+    must_be_file(path)
     known = ", ".join(_SUFFIXES)
     what = f"the name does not tell the format (suffix {path.suffix!r})"
     remedy = "unpack it" if packed else "set format: to csv, tsv, json, jsonl or parquet"
@@ -186,7 +186,7 @@ def resolve_format(path: Path, format: Format | None) -> Format:
 def content_digest(source: Source) -> str:
     """sha256 of the file's bytes; of a grammar folder, of its files' relative names and bytes."""
     path = Path(source.path)
-    if not path.is_dir():
+    if not is_folder(path):
         must_be_file(path)
         return _file_digest(path)
     parts = [f"{p.relative_to(path).as_posix()}\0{_file_digest(p)}\n" for p in grammar.files(path)]
@@ -238,8 +238,14 @@ class Reading(Iterator[Example]):
                     values = {key: _plain(row.get(column)) for key, column in sliced.items()}
                     slices = constants | {key: value for key, value in values.items() if value}
                 group = _group(name, text, [_plain(row.get(column)) for column in group_columns])
+                "".join((own or "", group, *slices.values())).encode()
             except _NotOneValue as error:
                 found.add(where, f"id, group or slice: {error}", "a text or a number")
+                continue
+            except UnicodeEncodeError:
+                found.add(
+                    where, "id, group or slice: half a character (a lone surrogate)", "whole characters"
+                )
                 continue
             if not own:
                 found.add(where, f'the id column "{source.id}" is empty', "an id in every row")
@@ -274,10 +280,16 @@ class Reading(Iterator[Example]):
                 own = _plain(row.get(str(self._source.id))) or ""
             except _NotOneValue:
                 continue
-            if hash(own) in suspects and first.setdefault(own, where) != where and own not in told:
+            if hash(own) not in suspects:
+                continue
+            if own not in first:
+                first[own] = where
+            elif own not in told:
                 told.add(own)
                 found.add(
-                    where, f"id {_shown(own)} is already at {first[own]}", "an id of its own in each row"
+                    where,
+                    f"id {_shown(own, most=0 if ' ' in own else 80)} is already at {first[own]}",
+                    "an id of its own in each row",
                 )
 
 
@@ -326,7 +338,7 @@ class _VoteCell:
 class _WrongCell(Exception):
     def __init__(self, column: str, row: Mapping[str, Any], expected: str) -> None:
         super().__init__(column)
-        self.what = f'column "{column}" is {_shown(row.get(column))}'
+        self.what = f'column "{column}" is {_shown(row.get(column), most=16)}'
         self.expected = expected
 
 
@@ -469,16 +481,16 @@ def _number(value: Any) -> float | None:
     return number
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, most: int = 40) -> str:
     """A value for a message, where it cannot be a user's text."""
     if value is None or value == "":
         return "empty"
     if isinstance(value, (list, dict, bytes)):
         return "not one value"
     text = str(value)
-    if len(text) > 40:
+    if len(text) > most:
         return f"(a value of {len(text)} characters)"
-    return f'"{text}"' if isinstance(value, str) else text
+    return in_quotes(text) if isinstance(value, str) else text
 
 
 # --- texts and groups ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from train.evaluation.metrics import Bools, Decisions, Floats, Ranking, allowed, decided, measure
 from train.evaluation.predictions import Predictions
@@ -81,8 +81,8 @@ def intervals(
 def clopper_pearson(hits: int, trials: int, level: float) -> tuple[float, float]:
     """Exact two-sided interval of a binomial share (Clopper & Pearson 1934)."""
     tail = (1 - level) / 2
-    low = float(beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    low = float(betaincinv(hits, trials - hits + 1, tail)) if hits > 0 else 0.0
+    high = float(betaincinv(hits + 1, trials - hits, 1 - tail)) if hits < trials else 1.0
     return low, high
 
 

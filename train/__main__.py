@@ -117,9 +117,17 @@ def train(recipe: Recipe) -> dict[str, Any]:
         if run:
             run.describe(recipe.to_yaml(), resolved.lock())
             resolved.corpus.write_split(folder / "split.parquet")
-            config = {**recipe.model_dump(mode="json", by_alias=True, exclude={"policy": {"labels"}, "data": {"sources"}})}
+            config = {
+                **recipe.model_dump(
+                    mode="json", by_alias=True, exclude={"policy": {"labels"}, "data": {"sources"}}
+                )
+            }
             config |= {"identity": resolved.identity, "sources": resolved.sources, "base": resolved.base}
-            config |= {"precision": precision, "processes": accelerator.num_processes, "resumed_from": before.get("step")}
+            config |= {
+                "precision": precision,
+                "processes": accelerator.num_processes,
+                "resumed_from": before.get("step"),
+            }
             name = f"{recipe.name}-{recipe.train.seed}"
             wandb = WandbLog(recipe.track, folder, name, config, tags=resolved.corpus.labels)
         job = Job(resolved, accelerator, precision, stop, terminal, run, wandb)
@@ -127,10 +135,14 @@ def train(recipe: Recipe) -> dict[str, Any]:
             return _run(job)
         except BaseException as error:
             if run and wandb:
-                state, code_ = ("interrupted", 0) if isinstance(error, Interrupted) else ("failed", 1)
+                stopped = isinstance(error, Interrupted)
                 with suppress(OSError):  # a full disk must not hide the error that says so
-                    run.status(state, status(folder).get("step", 0), error=f"{type(error).__name__}: {error}")
-                wandb.finish(code_)
+                    run.status(
+                        "interrupted" if stopped else "failed",
+                        status(folder).get("step", 0),
+                        error=f"{type(error).__name__}: {error}",
+                    )
+                wandb.finish(0 if stopped else 1)
             raise
         finally:
             if run:
@@ -242,7 +254,9 @@ def _update(
                     keep()  # an evaluation cut short is done again by the resume
                 classifier.attend(kernel)
                 if _patience_over(recipe, progress):
-                    job.terminal.say(f"no better checkpoint in {recipe.evaluate.patience} evaluations: stopping early")
+                    job.terminal.say(
+                        f"no better checkpoint in {recipe.evaluate.patience} evaluations: stopping early"
+                    )
                     return
 
 
@@ -319,7 +333,9 @@ def _finish(job: Job, root: Path) -> dict[str, Any]:
     for split, verdict in verdicts.items():
         verdict.predictions.write(job.run.folder / "predictions" / f"{split}.parquet")
     probe = corpus.rows("dev")[:PROBE]
-    difference = largest_difference(best, corpus.texts(probe), np.array(chosen.probe["logits"]), job.precision)
+    difference = largest_difference(
+        best, corpus.texts(probe), np.array(chosen.probe["logits"]), job.precision
+    )
     summary = {
         "run": str(job.run.folder),
         "status": "done",
@@ -336,7 +352,9 @@ def _finish(job: Job, root: Path) -> dict[str, Any]:
         "operating_points": {label: asdict(point) for label, point in points.items()},
     }
     job.run.summary(summary)
-    job.wandb.summarise({**summary["metrics"], "selected_step": chosen.step, "reload_max_logit_difference": difference})
+    job.wandb.summarise(
+        {**summary["metrics"], "selected_step": chosen.step, "reload_max_logit_difference": difference}
+    )
     job.wandb.checkpoints(root, recipe.name, leave_out=TRAINER)
     job.run.status("done", chosen.step, steps=job.steps)
     job.wandb.finish()
@@ -350,7 +368,11 @@ def _score(job: Job, classifier: Classifier, split: str, step: int) -> np.ndarra
     corpus = job.resolved.corpus
     with job.terminal.bar(split, len(corpus.rows(split))) as advance:
         found = split_logits(
-            classifier, corpus, split, accelerator=job.accelerator, stopping=lambda: bool(job.stop),
+            classifier,
+            corpus,
+            split,
+            accelerator=job.accelerator,
+            stopping=lambda: bool(job.stop),
             advance=lambda rows: advance(rows * job.accelerator.num_processes),
         )
     if found is None:
@@ -360,7 +382,9 @@ def _score(job: Job, classifier: Classifier, split: str, step: int) -> np.ndarra
 
 def _interrupted(job: Job, step: int) -> Interrupted:
     number = job.stop.received or signal.SIGTERM  # None: another process was told
-    return Interrupted(number, f"stopped by {signal.Signals(number).name} at step {step}; the same command resumes")
+    return Interrupted(
+        number, f"stopped by {signal.Signals(number).name} at step {step}; the same command resumes"
+    )
 
 
 def _main_first(accelerator: Accelerator, work: Callable[[], T]) -> T:
@@ -396,12 +420,16 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m train
     """The command `train`; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Train a recipe, evaluate every checkpoint, keep the best. Running it again resumes, or says it is done.",
+        description="Train a recipe, judge every checkpoint, keep the best. The same command again resumes.",
         epilog="example: %(prog)s recipes/quickstart.yaml train.epochs=2 track.wandb=disabled",
     )
     parser.add_argument("recipe", help="recipe file (YAML)")
-    parser.add_argument("override", nargs="*", help="key=value, as in train.lr=1e-4; `~` or null removes a value")
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document on stdout")
+    parser.add_argument(
+        "override", nargs="*", help="key=value, as in train.lr=1e-4; `~` or null removes a value"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as one JSON document on stdout"
+    )
     given = parser.parse_args(arguments)
 
     def work() -> int:

@@ -13,7 +13,7 @@ from train.errors import InputError, guarded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command `teensafe`; returns its exit code (0 done, 1 failed, 2 wrong input, 130/143 interrupted)."""
+    """The command `teensafe`; returns its exit code, as train/errors.py lists them."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["train"]:  # the same program as `accelerate launch -m train`
         from train.__main__ import main as train
@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="teensafe",
         description="Fine-tune, judge and hand over content classifiers that protect minors.",
-        epilog="first run: teensafe train recipes/quickstart.yaml; runs are kept under $TEENSAFE_RUNS (./runs)",
+        epilog="start with: teensafe train recipes/quickstart.yaml; runs are kept in $TEENSAFE_RUNS (./runs)",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
@@ -35,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     _recipe(check)
     check.set_defaults(work=_check)
 
-    plan = verbs.add_parser("plan", help="read the data and count: rows, known and positive cells, tokens, steps")
+    plan = verbs.add_parser(
+        "plan", help="read the data and count: rows, known and positive cells, tokens, steps"
+    )
     _recipe(plan)
     plan.add_argument("--json", action="store_true", help="one JSON document on stdout")
     plan.set_defaults(work=_plan)
@@ -44,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(work=_schema)
 
     # never reached: `main` hands it on; here so that `teensafe --help` lists it
-    verbs.add_parser("train", help="train a recipe, or resume it; = accelerate launch -m train", add_help=False)
+    verbs.add_parser(
+        "train", help="train a recipe, or resume it; = accelerate launch -m train", add_help=False
+    )
 
     evaluate = verbs.add_parser("evaluate", help="judge a finished run's selected checkpoint again")
     evaluate.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
@@ -55,12 +59,16 @@ def _parser() -> argparse.ArgumentParser:
     score = verbs.add_parser(
         "score",
         help="score a file of texts",
-        description="One line of JSON a text: id, calibrated probability and flag for each label, in input order.",
+        description="One line of JSON a text, in input order: id, calibrated probability and flag by label.",
         epilog="example: teensafe score RUN --input comments.csv --output scores.jsonl",
     )
     score.add_argument("model", help="a run (its selected checkpoint) or a checkpoint folder")
-    score.add_argument("--input", required=True, type=Path, help="CSV, TSV, JSON, JSONL or Parquet with `text` (and `id`)")
-    score.add_argument("--output", required=True, type=Path, help="JSONL to write; it appears when all is scored")
+    score.add_argument(
+        "--input", required=True, type=Path, help="CSV, TSV, JSON, JSONL or Parquet with `text` (and `id`)"
+    )
+    score.add_argument(
+        "--output", required=True, type=Path, help="JSONL to write; it appears when all is scored"
+    )
     score.set_defaults(work=_score)
     return parser
 
@@ -80,7 +88,9 @@ def _check(options: argparse.Namespace) -> int:
     if errors:
         raise InputError(errors)
     sources, labels = len(recipe.data.sources), recipe.labels or tuple(recipe.policy.labels)
-    sys.stderr.write(f"{options.recipe}: no mistake found ({sources} source(s), up to {len(labels)} label(s))\n")
+    sys.stderr.write(
+        f"{options.recipe}: no mistake found ({sources} source(s), up to {len(labels)} label(s))\n"
+    )
     return 0
 
 
@@ -128,7 +138,9 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     verdict = evaluate(options.run, options.split)
     if options.json:
-        sys.stdout.write(json.dumps({"metrics": verdict.figures, "intervals": verdict.intervals}, allow_nan=False) + "\n")
+        sys.stdout.write(
+            json.dumps({"metrics": verdict.figures, "intervals": verdict.intervals}, allow_nan=False) + "\n"
+        )
         return 0
     for name in verdict.sets:
         Terminal().show(table(verdict.figures, verdict.intervals, name))

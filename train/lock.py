@@ -11,10 +11,10 @@ from train.data.corpus import Corpus, build
 from train.data.encoding import Encoder
 from train.data.plan import counts
 from train.data.source import content_digest
+from train.errors import InputError
 from train.files import canonical_json, sha256_bytes, sha256_file
 from train.model.backbone import digest, load_tokenizer
 from train.recipe import Recipe, check
-from train.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def resolve(recipe: Recipe) -> Resolved:
     base = digest(recipe.model)
     tokenizer = load_tokenizer(recipe.model, recipe.model.max_length.tokens)
     encoder = Encoder(tokenizer, recipe.model)
-    corpus = build(recipe.data, recipe.labels, tuple(recipe.policy.labels), sources, encoder, recipe.where("labels"))
+    corpus = build(
+        recipe.data, recipe.labels, tuple(recipe.policy.labels), sources, encoder, recipe.where("labels")
+    )
     return Resolved(recipe, sources, base, tokenizer, corpus)
 
 

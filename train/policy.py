@@ -44,7 +44,7 @@ class Label(Spec):
     tier: Literal[1, 2, 3]
     """Default tier of content with this label; allowed (tier 0) content does not carry it."""
     constraint: Constraint
-    codes: dict[str, tuple[str, ...]] = {}
+    codes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Codes of this label in the policy's taxonomies."""
 
 

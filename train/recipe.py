@@ -41,7 +41,7 @@ from train.model.adapter import Adapter, Lora
 from train.model.backbone import Backbone, local_folder
 from train.policy import Policy
 from train.spec import Spec
-from train.tracking.tracking import Tracking
+from train.tracking.wandb_log import Tracking
 
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")

@@ -35,7 +35,12 @@ def evaluate(name: str, split: str) -> Verdict:
     classifier.model.to(accelerator.device)
     with StopSignals() as stop, Terminal().bar(split, len(resolved.corpus.rows(split))) as advance:
         found = split_logits(
-            classifier, resolved.corpus, split, accelerator=accelerator, stopping=lambda: bool(stop), advance=advance
+            classifier,
+            resolved.corpus,
+            split,
+            accelerator=accelerator,
+            stopping=lambda: bool(stop),
+            advance=advance,
         )
     if found is None:
         raise KeyboardInterrupt
@@ -55,4 +60,6 @@ def _moved(resolved: Resolved, lock: dict[str, object]) -> list[Problem]:
             "restore the file, or train again on this one",
         )
         for source in changed
-    ] or [Problem("recipe.yaml", "the base model or the policy changed since the run", "those of recipe.lock")]
+    ] or [
+        Problem("recipe.yaml", "the base model or the policy changed since the run", "those of recipe.lock")
+    ]

@@ -25,9 +25,20 @@ def test_shares_are_met() -> None:
 def test_growing_the_test_share_takes_nothing_out_of_it() -> None:
     groups = [f"group {n}" for n in range(2_000)]
     small, large = Split(test=0.1), Split(test=0.2)
-    assert {g for g in groups if assign(small, g) == "test"} <= {g for g in groups if assign(large, g) == "test"}
+    assert {g for g in groups if assign(small, g) == "test"} <= {
+        g for g in groups if assign(large, g) == "test"
+    }
 
 
 def test_it_is_written_down() -> None:
     """A change here would silently move texts between train and test of every run."""
-    assert [assign(Split(seed=1), g) for g in "abcdefgh"] == ["train", "dev", "train", "test", "test", "train", "test", "train"]
+    assert [assign(Split(seed=1), g) for g in "abcdefgh"] == [
+        "train",
+        "dev",
+        "train",
+        "test",
+        "test",
+        "train",
+        "test",
+        "train",
+    ]

@@ -13,7 +13,10 @@ from train.loop.checkpoints import Progress
 def save(root: Path, step: int, best: bool = False) -> Path:
     progress = Progress(step=step, best_step=step if best else None)
     folder = checkpoints.save(
-        root, progress, lambda part: (part / "weights.txt").write_text(f"weights {step}"), {"a/step": torch.tensor(float(step))}
+        root,
+        progress,
+        lambda part: (part / "weights.txt").write_text(f"weights {step}"),
+        {"a/step": torch.tensor(float(step))},
     )
     if best:
         checkpoints.select(root, folder)

@@ -29,7 +29,9 @@ def model() -> torch.nn.Module:
 def test_head_and_body_have_their_rates_and_vectors_do_not_decay() -> None:
     named = list(model().named_parameters())
     adam = optimizer.build(Training(steps=1, lr=1e-3, head_lr=1e-2), named[:2], named[2:])
-    found = {(group["lr"], group["weight_decay"]): [p.ndim for p in group["params"]] for group in adam.param_groups}
+    found = {
+        (group["lr"], group["weight_decay"]): [p.ndim for p in group["params"]] for group in adam.param_groups
+    }
     assert found == {(1e-3, 0.01): [2], (1e-3, 0.0): [1], (1e-2, 0.01): [2], (1e-2, 0.0): [1]}
     optimizer.set_rate(adam, 0.5)
     assert {group["lr"] for group in adam.param_groups} == {5e-4, 5e-3}

@@ -36,7 +36,9 @@ def logits(classifier: Classifier, texts: list[str] = TEXTS) -> np.ndarray:
 
 
 @pytest.mark.parametrize("adapter", [Lora(r=4, alpha=8), Full()], ids=["lora", "full"])
-def test_saved_and_loaded_gives_the_same_logits(tiny_base: Path, tmp_path: Path, adapter: Lora | Full) -> None:
+def test_saved_and_loaded_gives_the_same_logits(
+    tiny_base: Path, tmp_path: Path, adapter: Lora | Full
+) -> None:
     classifier = make(tiny_base, adapter)
     classifier.save(tmp_path)
     loaded = load(tmp_path)
@@ -54,20 +56,26 @@ def test_head_is_trained_and_stays_float32(tiny_base: Path, tmp_path: Path, adap
     assert all("lora_" in name for name, _ in body) == isinstance(adapter, Lora)
     classifier.save(tmp_path)
     (weights,) = tmp_path.glob("*model.safetensors")
-    assert {tensor.dtype for key, tensor in load_file(weights).items() if "classifier" in key} == {torch.float32}
+    assert {tensor.dtype for key, tensor in load_file(weights).items() if "classifier" in key} == {
+        torch.float32
+    }
 
 
 def test_head_computes_in_float32_under_bf16_autocast(tiny_base: Path) -> None:
     classifier = make(tiny_base, Lora(r=4, alpha=8))
     seen: list[torch.dtype] = []
-    (head,) = (m for n, m in classifier.model.named_modules() if n.endswith("classifier.modules_to_save.default"))
+    (head,) = (
+        m for n, m in classifier.model.named_modules() if n.endswith("classifier.modules_to_save.default")
+    )
     head.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         classifier.model(input_ids=torch.ones(1, 4, dtype=torch.long))
     assert seen == [torch.float32]
 
 
-def test_merged_and_reloaded_by_plain_transformers_keeps_head_and_labels(tiny_base: Path, tmp_path: Path) -> None:
+def test_merged_and_reloaded_by_plain_transformers_keeps_head_and_labels(
+    tiny_base: Path, tmp_path: Path
+) -> None:
     classifier = make(tiny_base, Lora(r=4, alpha=8))
     before = logits(classifier)
     merged = classifier.model.merge_and_unload(safe_merge=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from train.data.encoding import Encoder
-from train.data.source import Source, read
+from train.data.source import Source, read, resolve_format
 from train.example import Example
 from train.files import canonical_json, sha256_bytes, whole_file
 
@@ -41,7 +41,8 @@ def encoded(name: str, source: Source, digest: str, encoder: Encoder) -> dataset
     import datasets
 
     mapping = source.model_dump(mode="json", exclude={"path", "licence", "synthetic"})
-    key = sha256_bytes(canonical_json([FORMAT, name, mapping, digest, encoder.digest]).encode())
+    form = resolve_format(Path(source.path), source.format)
+    key = sha256_bytes(canonical_json([FORMAT, name, form, mapping, digest, encoder.digest]).encode())
     path = folder() / f"{name}-{key[:32]}.arrow"
     if not path.exists():
         _write(path, name, source, encoder)

@@ -126,22 +126,26 @@ def build(
     """Read (or map from the cache) every source and assign the splits.
 
     labels: those to train, None for every label of `order` (the policy's) with a positive in train;
-    digests: content digest by source; where: the place in the recipe that names the labels. Raises InputError for a named label without a positive in train.
+    digests: content digest by source; where: the place in the recipe that names the labels.
+    Raises InputError for a named label without a positive in train.
     """
+    import datasets
     import numpy as np
     import pyarrow as pa
-
-    import datasets
 
     parts = [cache.encoded(name, source, digests[name], encoder) for name, source in data.sources.items()]
     table = pa.concat_tables([part.data.table for part in parts], promote_options="default")
     split = _assign(data.split, table.column("group"))
     declared = [label for label in order if any(label in source.labels for source in data.sources.values())]
     wanted = [label for label in declared if labels is None or label in labels]
-    targets = np.column_stack([table.column(f"label.{label}").to_numpy() for label in wanted]).astype("float32")
+    targets = np.column_stack([table.column(f"label.{label}").to_numpy() for label in wanted]).astype(
+        "float32"
+    )
     positive = ((targets > 0.5) & (split == "train")[:, None]).any(axis=0)
     if labels is not None and not positive.all():
-        raise InputError([_no_positive(where, label) for label, some in zip(wanted, positive, strict=True) if not some])
+        raise InputError(
+            [_no_positive(where, label) for label, some in zip(wanted, positive, strict=True) if not some]
+        )
     if not positive.any():
         raise InputError([_no_positive(where, label) for label in wanted])
     lists = table.column("input_ids").combine_chunks()

@@ -43,7 +43,9 @@ class Progress:
     """Ids and logits of a few texts, which a reload has to reproduce."""
 
 
-def save(root: Path, progress: Progress, write: Callable[[Path], None], trainer: Mapping[str, Tensor]) -> Path:
+def save(
+    root: Path, progress: Progress, write: Callable[[Path], None], trainer: Mapping[str, Tensor]
+) -> Path:
     """Write a checkpoint; `write` fills the folder with the classifier. Points `last` at it."""
     from safetensors.torch import save_file
 
@@ -117,5 +119,7 @@ def trainer_state(folder: Path) -> dict[str, Tensor]:
 
 def _damaged(folder: Path, what: str) -> Failure:
     return Failure(
-        Problem(str(folder), what, "a whole checkpoint", "use the run's other checkpoint, or train to resume it")
+        Problem(
+            str(folder), what, "a whole checkpoint", "use the run's other checkpoint, or train to resume it"
+        )
     )

@@ -66,7 +66,10 @@ def fit(
         for number, batch in enumerate(window.batches, start=1):
             last = number == len(window.batches)
             with nullcontext() if last else accelerator.no_sync(model):
-                inputs = {key: value.to(accelerator.device, non_blocking=True) for key, value in batch.inputs.items()}
+                inputs = {
+                    key: value.to(accelerator.device, non_blocking=True)
+                    for key, value in batch.inputs.items()
+                }
                 with autocast():
                     logits = model(**inputs).logits.float()
                 loss = cells(logits, batch.targets.to(accelerator.device)).sum() / max(1, window.known)
@@ -95,7 +98,9 @@ def _mixed(*key: int) -> int:
     return int(sha256_bytes(canonical_json(key).encode())[:15], 16)
 
 
-def _not_finite(window: Window, broken: list[Batch], loss: float, norm: float, accelerator: Accelerator) -> Failure:
+def _not_finite(
+    window: Window, broken: list[Batch], loss: float, norm: float, accelerator: Accelerator
+) -> Failure:
     from accelerate.utils import gather_object
 
     ids = gather_object([id for batch in broken or window.batches for id in batch.ids])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from pydantic import PositiveFloat
 
 from train.spec import Spec
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 MOST = 10.0
@@ -25,6 +25,8 @@ class Bce(Spec):
 
     def factors(self, labels: Sequence[str], targets: np.ndarray) -> np.ndarray:
         """pos_weight by label, float32 [L], from the train split's soft targets [n, L] (NaN = unknown)."""
+        import numpy as np
+
         if isinstance(self.pos_weight, dict):
             return np.array([self.pos_weight.get(label, 1.0) for label in labels], dtype="float32")
         if self.pos_weight == "none":
@@ -47,6 +49,9 @@ def cells(logits: Tensor, targets: Tensor, pos_weight: Tensor) -> Tensor:
     known = ~torch.isnan(targets)
     # unknown logits are replaced, not multiplied by 0: 0 * inf would be NaN
     loss = torch.nn.functional.binary_cross_entropy_with_logits(
-        torch.where(known, logits, 0.0), torch.where(known, targets, 0.0), pos_weight=pos_weight, reduction="none"
+        torch.where(known, logits, 0.0),
+        torch.where(known, targets, 0.0),
+        pos_weight=pos_weight,
+        reduction="none",
     )
     return torch.where(known, loss, 0.0)

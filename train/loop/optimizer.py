@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def build(training: Training, body: Named, head: Named) -> torch.optim.AdamW:
-    """Body at `lr`, head at `head_lr`; vectors (biases, norms) are not decayed. `rate` keeps the peak rate."""
+    """Body at `lr`, head at `head_lr`, kept as `rate`; vectors (biases, norms) are not decayed."""
     import torch
 
     groups = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +93,7 @@ def load_classifier(backbone: Backbone, labels: Sequence[str]) -> tuple[nn.Modul
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
     config.problem_type = "multi_label_classification"
-    with _quiet_loading():
+    with quiet_loading():
         model, loading = AutoModelForSequenceClassification.from_pretrained(
             where,
             revision=revision,
@@ -119,8 +120,11 @@ def load_classifier(backbone: Backbone, labels: Sequence[str]) -> tuple[nn.Modul
 
 
 @contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Transformers reports every missing weight on the terminal; we judge its loading info ourselves."""
+def quiet_loading() -> Iterator[None]:
+    """Transformers reports every missing weight on the terminal; we judge its loading info ourselves.
+
+    peft, too, warns of what is transformers' business (is_gradient_checkpointing, peft 0.21).
+    """
     from transformers.utils import logging
 
     before = logging.get_verbosity()
@@ -128,7 +132,9 @@ def _quiet_loading() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         logging.set_verbosity(before)
         if bars:
@@ -138,7 +144,9 @@ def _quiet_loading() -> Iterator[None]:
 def _existing_head(model: nn.Module) -> tuple[str, ...]:
     """A base that is a classifier with as many labels already: its head is all beside the encoder."""
     prefix: str = model.base_model_prefix  # type: ignore[assignment]
-    return tuple(sorted(n for n, m in model.named_children() if n != prefix and any(True for _ in m.parameters())))
+    return tuple(
+        sorted(n for n, m in model.named_children() if n != prefix and any(True for _ in m.parameters()))
+    )
 
 
 def _address(backbone: Backbone) -> tuple[str, str | None]:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-
 from train.errors import Failure, Problem
 from train.files import write_json
 from train.model.adapter import Adapter, Full, Lora
-from train.model.backbone import Backbone, digest, load_classifier, load_tokenizer
+from train.model.backbone import Backbone, digest, load_classifier, load_tokenizer, quiet_loading
 from train.model.precision import SCORING_ATTENTION, Precision, autocast, head_in_float32
+from train.spec import Spec
 
 if TYPE_CHECKING:
     import torch
@@ -23,10 +22,8 @@ if TYPE_CHECKING:
 CARD = "classifier.json"
 
 
-class Card(BaseModel):
+class Card(Spec):
     """What a saved classifier says of itself; with the base it names, all that loading needs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = 1
     labels: tuple[str, ...]
@@ -53,8 +50,8 @@ class Classifier:
 
     def attend(self, kernel: str) -> None:
         """Choose the attention kernel: "eager" or "sdpa"."""
-        model = self.model.get_base_model() if isinstance(self.card.adapter, Lora) else self.model
-        model.set_attn_implementation(kernel)  # type: ignore[operator]
+        model: Any = self.model.get_base_model() if isinstance(self.card.adapter, Lora) else self.model
+        model.set_attn_implementation(kernel)
 
     def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Scores before the sigmoid, float32 [B, L], without gradient; inputs int64 [B, T]."""
@@ -90,17 +87,16 @@ def create(
     if isinstance(adapter, Lora):
         from peft import LoraConfig, get_peft_model
 
-        model = get_peft_model(
-            model,
-            LoraConfig(
-                task_type="SEQ_CLS",
-                r=adapter.r,
-                lora_alpha=adapter.alpha,
-                lora_dropout=backbone.dropout,
-                target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
-                modules_to_save=list(head),
-            ),
+        config = LoraConfig(
+            task_type="SEQ_CLS",
+            r=adapter.r,
+            lora_alpha=adapter.alpha,
+            lora_dropout=backbone.dropout,
+            target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
+            modules_to_save=list(head),
         )
+        with quiet_loading():
+            model = get_peft_model(model, config)
     card = Card(
         labels=tuple(labels),
         backbone=backbone,
@@ -146,17 +142,22 @@ def load(folder: Path, precision: Precision | None = None) -> Classifier:
 
 def _with_adapter(model: nn.Module, folder: Path) -> nn.Module:
     from peft import PeftModel, get_peft_model_state_dict
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
     weights = folder / "adapter_model.safetensors"
     try:
-        with safe_open(weights, "pt") as file:
-            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        model = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+        found = load_file(weights)
+        with quiet_loading():
+            model = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise _damaged(folder, f"{weights.name} cannot be read ({type(error).__name__})") from error
     loaded = get_peft_model_state_dict(model)
-    wrong = [k for k in loaded.keys() | found.keys() if k not in loaded or k not in found or not loaded[k].equal(found[k])]
+    wrong = [
+        k
+        for k in loaded.keys() | found.keys()
+        if k not in loaded or k not in found or not loaded[k].equal(found[k])
+    ]
     if wrong:
         raise _damaged(folder, f"{len(wrong)} weights did not load as saved, such as {min(wrong)}")
     return model
@@ -173,4 +174,6 @@ def _finished(card: Card, model: nn.Module, tokenizer: Any, head: tuple[str, ...
 
 
 def _damaged(folder: Path, what: str) -> Failure:
-    return Failure(Problem(str(folder), what, "a whole checkpoint", "use another checkpoint of the run, or resume it"))
+    return Failure(
+        Problem(str(folder), what, "a whole checkpoint", "use another checkpoint of the run, or resume it")
+    )

@@ -13,7 +13,7 @@ from train.errors import InputError, Problem
 from train.evaluation.operating_points import OperatingPoint, apply
 from train.evaluation.operating_points import read as read_points
 from train.example import Prediction
-from train.loop.checkpoints import open_checkpoint
+from train.loop.checkpoints import MANIFEST, open_checkpoint
 from train.model.classifier import Classifier
 from train.model.classifier import load as load_classifier
 from train.tracking.run import find
@@ -68,10 +68,8 @@ class Predictor:
 
 def checkpoint_of(name: str) -> Path:
     """The checkpoint folder that MODEL on the command line means."""
-    if (Path(name) / "checkpoint.json").is_file():
-        folder = Path(name)
-    else:
-        folder = find(name) / "checkpoints" / "best"
+    given = Path(name)
+    folder = given if (given / MANIFEST).is_file() else find(name) / "checkpoints" / "best"
     if not (folder / POINTS).is_file():
         raise InputError(
             Problem(

@@ -26,20 +26,33 @@ def largest_difference(checkpoint: Path, texts: Sequence[str], expected: np.ndar
     """
     request = json.dumps({"checkpoint": str(checkpoint), "texts": list(texts)})
     done = subprocess.run(
-        [sys.executable, "-m", "train.serving.reload"], input=request, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "train.serving.reload"],
+        input=request,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
-        raise _differs(checkpoint, f"a new process could not load it: {done.stderr.strip().splitlines()[-1:]}")
+        raise _differs(
+            checkpoint, f"a new process could not load it: {done.stderr.strip().splitlines()[-1:]}"
+        )
     found = np.array(json.loads(done.stdout), dtype=np.float32)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE[precision]:
-        raise _differs(checkpoint, f"reloaded logits differ by {difference:.3g}, more than {TOLERANCE[precision]:g}")
+        raise _differs(
+            checkpoint, f"reloaded logits differ by {difference:.3g}, more than {TOLERANCE[precision]:g}"
+        )
     return difference
 
 
 def _differs(checkpoint: Path, what: str) -> Failure:
     return Failure(
-        Problem(str(checkpoint), what, "the scores of the trained model", "please report this: weights were lost on the way")
+        Problem(
+            str(checkpoint),
+            what,
+            "the scores of the trained model",
+            "please report this: weights were lost on the way",
+        )
     )
 
 

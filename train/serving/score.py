@@ -40,8 +40,15 @@ def _records(source: Path) -> Iterator[tuple[str, str]]:
     for number, (where, row) in enumerate(rows(source, resolve_format(source, None), None, "utf-8")):
         text: Any = row.get("text")
         if not isinstance(text, str):
-            found = "no column `text`" if "text" not in row else f"text is {type(text).__name__}, not a string"
+            found = (
+                "no column `text`" if "text" not in row else f"text is {type(text).__name__}, not a string"
+            )
             raise InputError(
-                Problem(where, found, "a `text` in every row, and optionally an `id`", "rename the column, or remove the row")
+                Problem(
+                    where,
+                    found,
+                    "a `text` in every row, and optionally an `id`",
+                    "rename the column, or remove the row",
+                )
             )
         yield str(row.get("id") or number), text

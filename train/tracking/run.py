@@ -1,6 +1,6 @@
 """The run folder: what a training leaves behind, readable without any service.
 
-    recipe.yaml  recipe.lock  status.json  metrics.jsonl  summary.json  checkpoints/  predictions/  wandb/
+recipe.yaml  recipe.lock  status.json  metrics.jsonl  summary.json  checkpoints/  predictions/  wandb/
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise Failure(Problem(str(path), f"cannot be read ({type(error).__name__})", "the run's own file")) from error
+        raise Failure(
+            Problem(str(path), f"cannot be read ({type(error).__name__})", "the run's own file")
+        ) from error
     return dict(found)
 
 

@@ -51,7 +51,6 @@ class WandbLog:
             return
         # offline artifacts are recorded by absolute path: keep their staging inside the run folder
         os.environ.setdefault("WANDB_DATA_DIR", str(folder / "wandb"))
-        os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 
         self._run = wandb.init(
@@ -64,6 +63,7 @@ class WandbLog:
             tags=list(tags),
             dir=str(folder),
             mode=chosen,  # type: ignore[arg-type]
+            settings=wandb.Settings(silent=True),
         )
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
@@ -94,7 +94,9 @@ class WandbLog:
         for link in links:
             aliases.setdefault((root / link).resolve(), []).append(link)
         for folder, alias in aliases.items():
-            artifact = wandb.Artifact(f"{name}-classifier", type="model", metadata={"checkpoint": folder.name})
+            artifact = wandb.Artifact(
+                f"{name}-classifier", type="model", metadata={"checkpoint": folder.name}
+            )
             for file in sorted(folder.iterdir()):
                 if file.name != leave_out:
                     artifact.add_file(str(file), name=file.name)

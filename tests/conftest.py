@@ -30,7 +30,7 @@ tiers:
 taxonomies: {}
 labels:
   hate: {title: Hate, definition: attacks a group, excludes: [news], tier: 2, constraint: {max_fpr: 0.2}}
-  harassment: {title: Harassment, definition: attacks one, excludes: [fun], tier: 2, constraint: {max_fpr: 0.2}}
+  harassment: {title: Cruelty, definition: attacks one, excludes: [fun], tier: 2, constraint: {max_fpr: 0.2}}
 """
 
 

@@ -130,6 +130,10 @@ def train(recipe: Recipe) -> dict[str, Any]:
             }
             name = f"{recipe.name}-{recipe.train.seed}"
             wandb = WandbLog(recipe.track, folder, name, config, tags=resolved.corpus.labels)
+            if wandb.offline:
+                terminal.say(
+                    f"W&B is offline; to send this run later: wandb sync {folder}/wandb/offline-run-*"
+                )
         job = Job(resolved, accelerator, precision, stop, terminal, run, wandb)
         try:
             return _run(job)

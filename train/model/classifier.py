@@ -50,7 +50,9 @@ class Classifier:
 
     def attend(self, kernel: str) -> None:
         """Choose the attention kernel: "eager" or "sdpa"."""
-        model: Any = self.model.get_base_model() if isinstance(self.card.adapter, Lora) else self.model
+        model: Any = self.model
+        if isinstance(self.card.adapter, Lora):
+            model = model.get_base_model()
         model.set_attn_implementation(kernel)
 
     def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -31,7 +31,7 @@ def mode(tracking: Tracking) -> str:
         return asked
     import wandb
 
-    return "online" if wandb.api.api_key else "offline"
+    return "online" if wandb.login(prompt=False, verify=False) else "offline"
 
 
 class WandbLog:
@@ -45,7 +45,7 @@ class WandbLog:
         config: Mapping[str, Any],
         tags: Sequence[str] = (),
     ) -> None:
-        self._tracking, self._run = tracking, None
+        self._tracking, self._run, self.offline = tracking, None, False
         chosen = mode(tracking)
         if chosen == "disabled":
             return
@@ -65,6 +65,7 @@ class WandbLog:
             mode=chosen,  # type: ignore[arg-type]
             settings=wandb.Settings(silent=True),
         )
+        self.offline = self._run.offline
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 MakeRecipe = Callable[..., Path]
 LONG = ["model.dropout=0.2", "train.steps=60", "evaluate.every=25 steps"]
-TWO = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "-m", "train"]
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train"]
 
 
 def launch(command: list[str], recipe: Path, overrides: list[str]) -> subprocess.Popen[str]:

@@ -12,7 +12,7 @@ import pytest
 def test_45_examples_over_two_processes_give_45_predictions() -> None:
     script = Path(__file__).with_name("score_in_two_processes.py")
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", str(script)],
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)],
         env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

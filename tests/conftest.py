@@ -6,13 +6,15 @@ import csv
 import os
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores: waiting threads must not spin
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the figures of these tests are those of the CPU
 
 REPOSITORY = Path(__file__).parent.parent
@@ -87,20 +89,17 @@ def write_rows(path: Path, rows: int, seed: int = 0) -> None:
             )
 
 
-@pytest.fixture
-def make_recipe(tmp_path: Path, tiny_base: Path) -> Callable[..., Path]:
-    """make_recipe(rows=400) -> a recipe file that trains in seconds; its data lie beside it."""
-
-    def make(rows: int = 400, **sections: Any) -> Path:
-        (tmp_path / "policy.yaml").write_text(POLICY)
-        write_rows(tmp_path / "rows.csv", rows)
-        recipe = tmp_path / "toy.yaml"
-        recipe.write_text(
-            f"""
+def write_recipe(folder: Path, base: Path, rows: int = 400) -> Path:
+    """A recipe that trains in seconds, with its policy and data beside it."""
+    (folder / "policy.yaml").write_text(POLICY)
+    write_rows(folder / "rows.csv", rows)
+    recipe = folder / "toy.yaml"
+    recipe.write_text(
+        f"""
 schema: 1
 name: toy
 policy: policy.yaml
-model: {{base: {tiny_base}, max_length: {{tokens: 32}}}}
+model: {{base: {base}, max_length: {{tokens: 32}}}}
 adapter: {{kind: lora, r: 4, alpha: 8}}
 data:
   split: {{dev: 0.2, calibration: 0.2, test: 0.2}}
@@ -115,10 +114,27 @@ train: {{global_batch: 16, epochs: 2, lr: 3e-3, precision: fp32}}
 evaluate: {{every: 10 steps}}
 track: {{wandb: disabled}}
 """
-        )
-        return recipe
+    )
+    return recipe
 
-    return make
+
+@pytest.fixture
+def make_recipe(tmp_path: Path, tiny_base: Path) -> Callable[..., Path]:
+    """make_recipe(rows=400) -> a recipe file in this test's folder."""
+    return partial(write_recipe, tmp_path, tiny_base)
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+    """A folder with a recipe, its data, and under runs/ its finished run. Copy it before you change it."""
+    from train.__main__ import train
+    from train.recipe import load
+
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEENSAFE_RUNS", str(folder / "runs"))
+        train(load(write_recipe(folder, tiny_base)))
+    return folder
 
 
 @pytest.fixture

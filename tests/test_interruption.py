@@ -1,4 +1,4 @@
-"""Stopped, killed, resumed: the losses are those of a run that was left alone. Real processes, real signals."""
+"""Stopped, killed, resumed: the losses are those of a run left alone. Real processes, real signals."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -146,9 +147,14 @@ def test_two_processes_give_the_losses_of_one(make_recipe: MakeRecipe, runs: Pat
 
 
 def test_accelerate_launch_is_the_same_program(make_recipe: MakeRecipe, runs: Path) -> None:
-    accelerate = Path(sys.executable).with_name("accelerate")
-    options = ["--num_processes", "1", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--cpu"]
-    command = [str(accelerate), "launch", *options, "-m", "train"]
+    options = [
+        "--num_processes=1",
+        "--num_machines=1",
+        "--mixed_precision=no",
+        "--dynamo_backend=no",
+        "--cpu",
+    ]
+    command = [str(Path(sys.executable).with_name("accelerate")), "launch", *options, "-m", "train"]
     out, _ = (process := launch(command, make_recipe(), ["train.steps=3"])).communicate(timeout=240)
     assert process.returncode == 0, out
     status = json.loads((next(runs.glob("toy-*")) / "status.json").read_text())
@@ -163,3 +169,46 @@ def test_wrong_input_at_two_processes_is_one_message(make_recipe: MakeRecipe, ru
     assert process.returncode != 0
     assert out.count("rows.csv") == 1
     assert not runs.exists()
+
+
+def test_a_disk_that_fills_up_loses_no_checkpoint(
+    make_recipe: MakeRecipe, runs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A real full disk: a file system of 3 MB, on which the first checkpoints fit and the next does not."""
+    runs.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(runs)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        recipe = make_recipe()
+        first = launch(
+            [sys.executable, "-m", "train"], recipe, ["train.steps=3000", "evaluate.every=10 steps"]
+        )
+        while not list(runs.glob("*/checkpoints/step-*")):
+            assert first.poll() is None, first.stdout and first.stdout.read()
+            time.sleep(0.01)
+        ballast = (runs / "ballast").open("wb")
+        with suppress(OSError):
+            while True:
+                ballast.write(b"x" * 4096)
+                ballast.flush()
+        out, _ = first.communicate(timeout=120)
+        assert first.returncode == 1, out
+        assert "No space left on device" in out
+        assert "Traceback" not in out
+        run = run_of(runs, "toy")
+        assert run
+        assert (run / "checkpoints" / "last").resolve().is_dir()
+        assert not list(run.rglob("*.part"))
+        with suppress(OSError):
+            ballast.close()
+        (runs / "ballast").unlink()
+        done = launch(
+            [sys.executable, "-m", "train"], recipe, ["train.steps=3000", "evaluate.every=10 steps"]
+        )
+        while "resuming" not in (line := done.stdout.readline() if done.stdout else "resuming"):
+            assert line, "it ended without resuming"
+        done.kill()
+        done.communicate()
+    finally:
+        subprocess.run(["umount", "-l", str(runs)], check=True)

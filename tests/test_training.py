@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,12 @@ def only(folder: Path) -> Path:
 
 
 @pytest.fixture
-def trained(make_recipe: MakeRecipe, runs: Path) -> dict[str, Any]:
-    return run_recipe(load(make_recipe()))
+def trained(trained_once: Path, tmp_path: Path, runs: Path) -> dict[str, Any]:
+    """The summary of a finished run of `make_recipe()`: this test's own copy, with recipe and data."""
+    shutil.copytree(trained_once, tmp_path, symlinks=True, dirs_exist_ok=True)
+    recipe = only(runs) / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace(str(trained_once), str(tmp_path)))
+    return {"run": str(only(runs)), **json.loads((only(runs) / "summary.json").read_text())}
 
 
 def test_a_run_leaves_what_the_contract_says(trained: dict[str, Any], runs: Path) -> None:
@@ -48,7 +53,7 @@ def test_a_run_leaves_what_the_contract_says(trained: dict[str, Any], runs: Path
     assert run.name == f"toy-{lock['sha256'][:8]}"
     status = json.loads((run / "status.json").read_text())
     assert status["status"] == "done"
-    assert json.loads((run / "summary.json").read_text()) == trained
+    assert {"run": str(run), **json.loads((run / "summary.json").read_text())} == trained
     steps = sorted(losses(run))
     assert steps == list(range(1, trained["steps"] + 1))
     best = (run / "checkpoints" / "best").resolve()
@@ -56,8 +61,12 @@ def test_a_run_leaves_what_the_contract_says(trained: dict[str, Any], runs: Path
     assert not [p for p in run.rglob("*") if p.suffix in {".bin", ".pt", ".pkl", ".pth"}]
 
 
-def test_it_learns(trained: dict[str, Any]) -> None:
-    assert trained["metrics"]["dev/macro/auprc"] > 0.8
+def test_it_learns(make_recipe: MakeRecipe, runs: Path) -> None:
+    """The labels are carried by words, so every word can be learned, and is."""
+    plan = ["adapter={kind: full}", "train.lr=3e-3", "train.epochs=8", "evaluate.every=4 epochs"]
+    figures = run_recipe(load(make_recipe(rows=600), plan))["metrics"]
+    assert figures["test/hate/auroc"] > 0.95
+    assert figures["test/harassment/auroc"] > 0.95
 
 
 def test_every_split_is_predicted_once_and_holds_no_text(trained: dict[str, Any], runs: Path) -> None:
@@ -158,7 +167,7 @@ def test_full_training_and_early_stop(
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_examples(make_recipe: MakeRecipe, runs: Path) -> None:
     recipe = load(
-        make_recipe(), ["train.lr=1e30", "train.clip=null", "train.warmup=0", "evaluate.every=1 steps"]
+        make_recipe(), ["train.lr=1e30", "train.clip=null", "train.warmup=0", "evaluate.every=5 steps"]
     )
     with pytest.raises(Failure, match=r"not finite; examples of the batch: toy:\d+"):
         run_recipe(recipe)
@@ -186,31 +195,6 @@ def test_two_at_once_is_refused(make_recipe: MakeRecipe, runs: Path) -> None:
     with pytest.raises(Failure, match="another process is training this run"):
         run_recipe(recipe)
     run.close()
-
-
-def test_a_full_disk_during_a_save_loses_nothing(
-    make_recipe: MakeRecipe, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from train.loop import checkpoints
-
-    recipe = make_recipe()
-    whole, saves = checkpoints.write_json, []
-
-    def full_after_one(path: Path, value: Any) -> None:
-        saves.append(path)
-        if len(saves) > 1:
-            raise OSError(28, "No space left on device", str(path))
-        whole(path, value)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "write_json", full_after_one)
-        assert main([str(recipe)]) == 1
-    assert "No space left on device" in capsys.readouterr().err
-    run = only(runs)
-    assert [p.name for p in (run / "checkpoints").glob("step-*")] == ["step-000010"]
-    assert not list(run.rglob("*.part"))
-    assert json.loads((run / "status.json").read_text())["status"] == "failed"
-    assert main([str(recipe)]) == 0
 
 
 def test_tied_and_few_positives_do_not_stop_a_run(

@@ -110,7 +110,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
             if before["code"] != code:
                 terminal.say(f"warning: this run was made by code {before['code']}; this is {code}")
             terminal.say(f"{folder}: done already (step {before['step']})")
-            return summary(folder)
+            return {"run": str(folder), **summary(folder)}
         run = _main_first(accelerator, lambda: Run(folder, code) if accelerator.is_main_process else None)
         precision = resolve_precision(recipe.train.precision, accelerator.device)
         wandb = None
@@ -341,7 +341,6 @@ def _finish(job: Job, root: Path) -> dict[str, Any]:
         best, corpus.texts(probe), np.array(chosen.probe["logits"]), job.precision
     )
     summary = {
-        "run": str(job.run.folder),
         "status": "done",
         "name": recipe.name,
         "steps": job.steps,
@@ -362,7 +361,7 @@ def _finish(job: Job, root: Path) -> dict[str, Any]:
     job.wandb.checkpoints(root, recipe.name, leave_out=TRAINER)
     job.run.status("done", chosen.step, steps=job.steps)
     job.wandb.finish()
-    return summary
+    return {"run": str(job.run.folder), **summary}
 
 
 def _score(job: Job, classifier: Classifier, split: str, step: int) -> np.ndarray:

@@ -1,0 +1,108 @@
+"""The command line: instant where it should be, plain where something is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from train.cli import main
+
+MakeRecipe = Callable[..., Path]
+ROOT = Path(__file__).parent.parent
+
+
+def seconds_and_modules(*arguments: str) -> tuple[float, set[str], int]:
+    """Wall time of a fresh `teensafe`, the modules it loaded, its exit code."""
+    code = (
+        "import sys, json, atexit\n"
+        "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))\n"
+        "from train.cli import main\n"
+        f"sys.exit(main({list(arguments)!r}))"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    seconds = time.perf_counter() - start
+    return seconds, set(json.loads(done.stderr.splitlines()[-1])), done.returncode
+
+
+HEAVY = {"torch", "transformers", "peft", "accelerate", "wandb", "datasets", "daft"}
+
+
+def test_help_is_instant_and_loads_nothing_heavy() -> None:
+    runs = [seconds_and_modules("--help") for _ in range(3)]
+    assert min(seconds for seconds, _, _ in runs) < 0.3
+    assert not HEAVY & runs[0][1]
+    assert runs[0][2] == 0
+
+
+def test_check_takes_less_than_a_second_and_loads_nothing_heavy() -> None:
+    runs = [seconds_and_modules("check", "recipes/quickstart.yaml") for _ in range(3)]
+    assert min(seconds for seconds, _, _ in runs) < 1
+    assert not HEAVY & runs[0][1]
+    assert runs[0][2] == 0
+
+
+def test_check_names_every_mistake_at_once(
+    make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = make_recipe()
+    recipe.write_text(recipe.read_text().replace("lr: 3e-3", "lr: fast").replace("licence", "license"))
+    assert main(["check", str(recipe)]) == 2
+    err = capsys.readouterr().err
+    assert "train.lr" in err
+    assert "did you mean licence" in err
+    assert err.count(f"{recipe.name}:") >= 2
+    assert "Traceback" not in err
+
+
+def test_plan_counts_what_the_data_hold(make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = make_recipe(rows=210)
+    assert main(["plan", str(recipe), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    of = {(cell["label"], cell["split"]): cell for cell in plan["counts"]}
+    splits = ("train", "dev", "calibration", "test")
+    assert sum(of["hate", split]["rows"] for split in splits) == 210
+    assert sum(of["hate", split]["known"] for split in splits) == 180  # every seventh is unknown
+    assert sum(of["harassment", split]["known"] for split in splits) == 168
+    train = of["hate", "train"]["rows"]
+    assert plan["steps"] == 2 * -(-train // 16)
+    assert main(["plan", str(recipe)]) == 0
+    assert "positive / known cells" in capsys.readouterr().out
+
+
+def test_schema_accepts_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert "data" in schema["properties"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "nowhere.yaml"], "nowhere.yaml"),
+        (["evaluate", "no-such-run"], "is no run"),
+        (["score", "no-such-run", "--input", "a.csv", "--output", "b.jsonl"], "is no run"),
+        (["train", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_a_wrong_name_is_exit_2_and_no_traceback(
+    arguments: list[str], said: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_every_verb_has_help_that_teaches() -> None:
+    for verb in ("check", "plan", "schema", "train", "evaluate", "score"):
+        with pytest.raises(SystemExit) as done:
+            main([verb, "--help"])
+        assert done.value.code == 0

@@ -73,7 +73,7 @@ def test_plan_counts_what_the_data_hold(make_recipe: MakeRecipe, capsys: pytest.
     train = of["hate", "train"]["rows"]
     assert plan["steps"] == 2 * -(-train // 16)
     assert main(["plan", str(recipe)]) == 0
-    assert "positive / known cells" in capsys.readouterr().out
+    assert "positive/known cells" in capsys.readouterr().out
 
 
 def test_schema_accepts_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,131 +19,152 @@ import pytest
 pytestmark = pytest.mark.slow
 
 MakeRecipe = Callable[..., Path]
-LONG = ["model.dropout=0.2", "train.steps=60", "evaluate.every=25 steps"]
-TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train"]
+PLAN = ["model.dropout=0.2", "train.steps=60", "evaluate.every=25 steps"]
+PATIENCE = 240  # seconds
 
 
-def launch(command: list[str], recipe: Path, overrides: list[str]) -> subprocess.Popen[str]:
-    """In a process group of its own, as a scheduler starts a job."""
-    return subprocess.Popen(
-        [*command, str(recipe), *overrides],
-        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+class Alone:
+    """`teensafe train` as a process: a child of a server that has the libraries loaded already."""
+
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["train.__main__", "train.assessment", "train.model.classifier", "peft"])
+
+    def __init__(self, recipe: Path, overrides: list[str]) -> None:
+        self._log = recipe.parent / "log.txt"
+        self._child = self.server.Process(
+            target=_train, args=(dict(os.environ), str(self._log), [str(recipe), *overrides])
+        )
+        self._child.start()
+
+    def signal(self, number: int) -> None:
+        assert self._child.pid
+        os.kill(self._child.pid, number)
+
+    def wait(self, seconds: float = PATIENCE) -> int | None:
+        """The exit code, None while it runs."""
+        self._child.join(seconds)
+        return self._child.exitcode
+
+    def said(self) -> str:
+        return self._log.read_text()
 
 
-def run_of(runs: Path, name: str) -> Path | None:
-    return next(iter(runs.glob(f"{name}-*")), None)
-
-
-def steps_done(runs: Path, name: str) -> int:
-    run = run_of(runs, name)
-    return len(losses(run)) if run and (run / "metrics.jsonl").exists() else 0
-
-
-def losses(run: Path | None) -> dict[int, float]:
-    assert run
-    found = {}
-    for line in (run / "metrics.jsonl").read_text().splitlines(keepends=True):
-        if line.endswith("\n") and "train/loss" in (record := json.loads(line)):
-            found[record["step"]] = record["train/loss"]
-    return found
-
-
-@pytest.mark.parametrize(
-    ("processes", "number"), [(1, signal.SIGTERM), (1, signal.SIGINT), (2, signal.SIGTERM)]
-)
-def test_a_signal_saves_and_the_resume_equals_the_uninterrupted_run(
-    make_recipe: MakeRecipe, runs: Path, processes: int, number: signal.Signals
-) -> None:
-    command = [sys.executable, "-m", "train"] if processes == 1 else TWO
-    recipe = make_recipe()
-    straight = launch(command, recipe, [*LONG, "name=straight"])
-    assert straight.wait(240) == 0, straight.stdout and straight.stdout.read()
-
-    stopped = launch(command, recipe, [*LONG, "name=stopped"])
-    while steps_done(runs, "stopped") < 33:  # in mid-epoch, between two evaluations
-        assert stopped.poll() is None, stopped.stdout and stopped.stdout.read()
-        time.sleep(0.01)
-    os.killpg(stopped.pid, number)
-    code = stopped.wait(120)
-    run = run_of(runs, "stopped")
-    assert run
-    status = json.loads((run / "status.json").read_text())
-    assert status["status"] == "interrupted"
-    assert 33 <= status["step"] < 60
-    if processes == 1:
-        assert code == 128 + number
-    again = launch(command, recipe, [*LONG, "name=stopped"])
-    out, _ = again.communicate(timeout=240)
-    assert again.returncode == 0, out
-    assert f"resuming at step {status['step']}" in out
-    assert losses(run) == losses(run_of(runs, "straight"))
-    summaries = [json.loads((folder / "summary.json").read_text()) for folder in runs.iterdir()]
-    assert {summary["processes"] for summary in summaries} == {processes}
-    assert summaries[0]["metrics"] == summaries[1]["metrics"]
-
-
-def _train_in_child(recipe: str, overrides: list[str]) -> None:
-    os.setsid()
+def _train(environment: dict[str, str], log: str, arguments: list[str]) -> None:
+    os.environ.update(environment)  # the server keeps that of the first test
     import torch
 
     from train.__main__ import main
 
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
     torch.set_num_threads(1)
-    sys.exit(main([recipe, *overrides]))
+    sys.exit(main(arguments))
+
+
+class Launched:
+    """The training under a launcher, in a process group of its own, as a scheduler starts a job."""
+
+    def __init__(self, launcher: list[str], recipe: Path, overrides: list[str]) -> None:
+        self._log = recipe.parent / "log.txt"
+        with self._log.open("a") as stream:
+            self._process = subprocess.Popen(
+                [*launcher, "-m", "train", str(recipe), *overrides],
+                env={**os.environ, "ACCELERATE_USE_CPU": "true"},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def signal(self, number: int) -> None:
+        os.killpg(self._process.pid, number)
+
+    def wait(self, seconds: float = PATIENCE) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.returncode
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+
+def on_two_processes(recipe: Path, overrides: list[str]) -> Launched:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    return Launched(launcher, recipe, overrides)
+
+
+def losses(runs: Path, name: str) -> dict[int, float]:
+    """train/loss by step; after a resume the last line for a step wins."""
+    found = {}
+    for path in runs.glob(f"{name}-*/metrics.jsonl"):
+        for line in path.read_text().splitlines(keepends=True):
+            if line.endswith("\n") and "train/loss" in (record := json.loads(line)):
+                found[record["step"]] = record["train/loss"]
+    return found
+
+
+def read(runs: Path, name: str, file: str) -> dict[str, object]:
+    (path,) = runs.glob(f"{name}-*/{file}")
+    return dict(json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(("start", "processes"), [(Alone, 1), (on_two_processes, 2)], ids=["one", "two"])
+def test_a_signal_saves_and_the_resume_equals_the_uninterrupted_run(
+    make_recipe: MakeRecipe, runs: Path, start: Callable[..., Alone | Launched], processes: int
+) -> None:
+    """SIGTERM in mid-epoch, then SIGINT of the resumed run, dropout on."""
+    recipe = make_recipe()
+    straight = start(recipe, [*PLAN, "name=straight"])
+    assert straight.wait() == 0, straight.said()
+    for number, after in ((signal.SIGTERM, 17), (signal.SIGINT, 33)):
+        job = start(recipe, [*PLAN, "name=stopped"])
+        while len(losses(runs, "stopped")) < after:
+            assert job.wait(0.01) is None, job.said()
+        job.signal(number)
+        code = job.wait()
+        assert code == 128 + number if processes == 1 else code != 0
+        status = read(runs, "stopped", "status.json")
+        assert status["status"] == "interrupted", job.said()
+        assert after <= int(str(status["step"])) < 60
+    last = start(recipe, [*PLAN, "name=stopped"])
+    assert last.wait() == 0, last.said()
+    assert f"resuming at step {status['step']}" in last.said()
+    assert losses(runs, "stopped") == losses(runs, "straight")
+    stopped, whole = (read(runs, name, "summary.json") for name in ("stopped", "straight"))
+    assert stopped["processes"] == whole["processes"] == processes
+    assert stopped["metrics"] == whole["metrics"]
 
 
 def test_kill_9_at_twenty_random_moments(make_recipe: MakeRecipe, runs: Path) -> None:
-    """Children of a server that has the libraries loaded: real processes, without 6 s of imports each."""
     dice = random.Random(20)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train.__main__", "train.assessment", "train.model.classifier", "peft"])
     recipe = make_recipe()
-    plan = ["train.steps=700", "evaluate.every=10 steps", "model.dropout=0.2"]
-
-    def start(name: str) -> multiprocessing.process.BaseProcess:
-        child = context.Process(target=_train_in_child, args=(str(recipe), [*plan, f"name={name}"]))
-        child.start()
-        return child
-
-    kills = 0
-    moments: list[int] = []
-    while kills < 20:
-        child = start("killed")
-        child.join(dice.uniform(0.5, 4.0))
-        assert child.exitcode is None, "the run ended before it was killed 20 times"
-        assert child.pid
-        os.kill(child.pid, signal.SIGKILL)
-        child.join()
-        kills += 1
-        moments.append(steps_done(runs, "killed"))
-    assert moments[-1] > 10, "it was never killed while training"
+    plan = ["train.steps=600", "evaluate.every=10 steps", "model.dropout=0.2"]
+    reached = []
+    for _ in range(20):
+        job = Alone(recipe, [*plan, "name=killed"])
+        assert job.wait(dice.uniform(0.4, 2.8)) is None, f"it ended before the kill: {job.said()}"
+        job.signal(signal.SIGKILL)
+        assert job.wait() == -signal.SIGKILL
+        reached.append(len(losses(runs, "killed")))
+    assert len(set(reached)) > 5, f"most kills must fall into training, not before it: {reached}"
     for name in ("killed", "straight"):
-        child = start(name)
-        child.join(200)
-        assert child.exitcode == 0
-    killed, straight = run_of(runs, "killed"), run_of(runs, "straight")
-    assert losses(killed) == losses(straight)
-    assert killed
-    assert not list(killed.rglob("*.part"))
+        job = Alone(recipe, [*plan, f"name={name}"])
+        assert job.wait() == 0, job.said()
+    assert losses(runs, "killed") == losses(runs, "straight")
+    assert not list(runs.rglob("*.part"))
 
 
 def test_two_processes_give_the_losses_of_one(make_recipe: MakeRecipe, runs: Path) -> None:
     """Global 16 on one process and as two of 8: soft and unknown labels, dropout 0, fp32."""
     recipe = make_recipe()
     plan = ["train.steps=10", "train.schedule=constant"]
-    for name, command in (("one", [sys.executable, "-m", "train"]), ("two", TWO)):
-        out, _ = (process := launch(command, recipe, [*plan, f"name={name}"])).communicate(timeout=240)
-        assert process.returncode == 0, out
-    one, two = losses(run_of(runs, "one")), losses(run_of(runs, "two"))
+    for name, start in (("one", Alone), ("two", on_two_processes)):
+        job = start(recipe, [*plan, f"name={name}"])
+        assert job.wait() == 0, job.said()
+    one, two = losses(runs, "one"), losses(runs, "two")
     assert len(one) == len(two) == 10
     assert max(abs(one[step] - two[step]) for step in one) < 1e-5
-    summary = json.loads((next(runs.glob("two-*")) / "summary.json").read_text())
-    assert summary["processes"] == 2
+    assert read(runs, "two", "summary.json")["processes"] == 2
 
 
 def test_accelerate_launch_is_the_same_program(make_recipe: MakeRecipe, runs: Path) -> None:
@@ -154,61 +175,51 @@ def test_accelerate_launch_is_the_same_program(make_recipe: MakeRecipe, runs: Pa
         "--dynamo_backend=no",
         "--cpu",
     ]
-    command = [str(Path(sys.executable).with_name("accelerate")), "launch", *options, "-m", "train"]
-    out, _ = (process := launch(command, make_recipe(), ["train.steps=3"])).communicate(timeout=240)
-    assert process.returncode == 0, out
-    status = json.loads((next(runs.glob("toy-*")) / "status.json").read_text())
-    assert status["status"] == "done"
+    launcher = [str(Path(sys.executable).with_name("accelerate")), "launch", *options]
+    job = Launched(launcher, make_recipe(), ["train.steps=3"])
+    assert job.wait() == 0, job.said()
+    assert read(runs, "toy", "status.json")["status"] == "done"
 
 
 def test_wrong_input_at_two_processes_is_one_message(make_recipe: MakeRecipe, runs: Path) -> None:
     recipe = make_recipe()
     (recipe.parent / "rows.csv").unlink()
-    process = launch(TWO, recipe, [])
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert out.count("rows.csv") == 1
+    job = on_two_processes(recipe, [])
+    assert job.wait() not in (0, None)
+    assert job.said().count("rows.csv") == 1
     assert not runs.exists()
 
 
-def test_a_disk_that_fills_up_loses_no_checkpoint(
-    make_recipe: MakeRecipe, runs: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_disk_that_fills_up_loses_no_checkpoint(make_recipe: MakeRecipe, runs: Path) -> None:
     """A real full disk: a file system of 3 MB, on which the first checkpoints fit and the next does not."""
     runs.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(runs)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
         pytest.skip("mounting a small file system needs root")
     try:
-        recipe = make_recipe()
-        first = launch(
-            [sys.executable, "-m", "train"], recipe, ["train.steps=3000", "evaluate.every=10 steps"]
-        )
+        recipe, plan = make_recipe(), ["train.steps=3000", "evaluate.every=10 steps"]
+        job = Alone(recipe, plan)
         while not list(runs.glob("*/checkpoints/step-*")):
-            assert first.poll() is None, first.stdout and first.stdout.read()
-            time.sleep(0.01)
+            assert job.wait(0.01) is None, job.said()
         ballast = (runs / "ballast").open("wb")
         with suppress(OSError):
             while True:
                 ballast.write(b"x" * 4096)
                 ballast.flush()
-        out, _ = first.communicate(timeout=120)
-        assert first.returncode == 1, out
-        assert "No space left on device" in out
-        assert "Traceback" not in out
-        run = run_of(runs, "toy")
-        assert run
-        assert (run / "checkpoints" / "last").resolve().is_dir()
-        assert not list(run.rglob("*.part"))
+        assert job.wait() == 1, job.said()
+        assert "No space left on device" in job.said()
+        assert "Traceback" not in job.said()
+        (last,) = runs.glob("*/checkpoints/last")
+        assert last.resolve().is_dir()
+        assert not list(runs.rglob("*.part"))
         with suppress(OSError):
             ballast.close()
         (runs / "ballast").unlink()
-        done = launch(
-            [sys.executable, "-m", "train"], recipe, ["train.steps=3000", "evaluate.every=10 steps"]
-        )
-        while "resuming" not in (line := done.stdout.readline() if done.stdout else "resuming"):
-            assert line, "it ended without resuming"
-        done.kill()
-        done.communicate()
+        again = Alone(recipe, plan)
+        while "resuming" not in again.said():
+            assert again.wait(0.05) is None, again.said()
+        again.signal(signal.SIGKILL)
+        again.wait()
     finally:
+        time.sleep(0.1)
         subprocess.run(["umount", "-l", str(runs)], check=True)

@@ -63,7 +63,8 @@ def tfidf(corpus: Corpus) -> dict[str, np.ndarray]:
 
 
 def trainer(resolved: Resolved) -> dict[str, np.ndarray]:
-    """Logits by split, [n, L]: the recipe's model and adapter under transformers.Trainer, padded dynamically.
+    """Logits by split, [n, L]: the recipe's model and adapter under transformers.Trainer, dynamic padding,
+    batches grouped by length.
 
     Same base, adapter, seed, batch, epochs, rate and schedule; Trainer knows one rate for all parameters.
     Its loss cannot leave unknown cells out, so the train rows must have none.
@@ -100,6 +101,7 @@ def trainer(resolved: Resolved) -> dict[str, np.ndarray]:
             weight_decay=recipe.train.weight_decay,
             warmup_steps=recipe.train.warmup,
             lr_scheduler_type="linear",
+            train_sampling_strategy="group_by_length",
             seed=recipe.train.seed,
             use_cpu=not torch.cuda.is_available(),
             report_to=[],

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,16 +58,16 @@ class Job:
     run: Run | None  # the main process's
     wandb: WandbLog | None  # the main process's
 
-    @property
+    @cached_property
     def order(self) -> Order:
         corpus, recipe = self.resolved.corpus, self.resolved.recipe
         return Order(corpus.lengths[corpus.rows("train")], recipe.data.seed, recipe.train.global_batch)
 
-    @property
+    @cached_property
     def steps(self) -> int:
         return steps_of(self.resolved)
 
-    @property
+    @cached_property
     def every(self) -> int:
         """Updates between evaluations."""
         count, unit = self.resolved.recipe.evaluate.every.split()
@@ -201,7 +201,7 @@ def _run(job: Job) -> dict[str, Any]:
     if progress.step < job.steps and not _patience_over(recipe, progress):
         _update(job, classifier, adam, progress, keep)
     job.accelerator.wait_for_everyone()
-    return _finish(job, root)
+    return _finish(job, root, progress.step)
 
 
 def _update(
@@ -254,8 +254,10 @@ def _update(
                 classifier.attend(SCORING_ATTENTION)
                 try:
                     _evaluate(job, classifier, progress)
-                finally:
-                    keep()  # an evaluation cut short is done again by the resume
+                except Interrupted:
+                    keep()  # not evaluated yet: the resume begins with that
+                    raise
+                keep()
                 classifier.attend(kernel)
                 if _patience_over(recipe, progress):
                     job.terminal.say(
@@ -309,7 +311,7 @@ def _patience_over(recipe: Recipe, progress: Progress) -> bool:
     return patience is not None and progress.evaluations_since_best >= patience
 
 
-def _finish(job: Job, root: Path) -> dict[str, Any]:
+def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     """Fit operating points on calibration, open the test split once, prove the reload, sum up."""
     import numpy as np
 
@@ -325,7 +327,7 @@ def _finish(job: Job, root: Path) -> dict[str, Any]:
     chosen = _main_first(job.accelerator, lambda: open_checkpoint(best))
     classifier = load(best, job.precision)
     classifier.model.to(job.accelerator.device)
-    found = {split: _score(job, classifier, split, chosen.step) for split in ("calibration", "dev", "test")}
+    found = {split: _score(job, classifier, split, step) for split in ("calibration", "dev", "test")}
     constraints = {label: recipe.policy.labels[label].constraint for label in corpus.labels}
     points = operating_points.fit(
         constraints, corpus.targets[corpus.rows("calibration")], found["calibration"], corpus.labels
@@ -359,7 +361,7 @@ def _finish(job: Job, root: Path) -> dict[str, Any]:
         {**summary["metrics"], "selected_step": chosen.step, "reload_max_logit_difference": difference}
     )
     job.wandb.checkpoints(root, recipe.name, leave_out=TRAINER)
-    job.run.status("done", chosen.step, steps=job.steps)
+    job.run.status("done", step, steps=job.steps)
     job.wandb.finish()
     return {"run": str(job.run.folder), **summary}
 

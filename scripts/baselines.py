@@ -20,7 +20,7 @@ from train.assessment import judge
 from train.data.corpus import Corpus
 from train.errors import InputError, Problem, guarded
 from train.evaluation import operating_points
-from train.evaluation.report import table
+from train.evaluation.report import shown, table
 from train.files import write_json
 from train.lock import Resolved, resolve
 from train.recipe import load
@@ -155,7 +155,7 @@ def main() -> int:
         figures["operating_points"] = {label: asdict(point) for label, point in points.items()}
         write_json(folder / "baselines" / f"{name}.json", figures)
         terminal.say(f"{name}: {seconds:.0f} s")
-        for part in verdict.sets:
+        for part in shown(verdict.sets):
             terminal.show(table(verdict.figures, verdict.intervals, part))
     return 0
 

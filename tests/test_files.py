@@ -25,14 +25,15 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_an_error_while_filling_a_folder_keeps_the_old_one(tmp_path: Path) -> None:
-    folder = tmp_path / "step-1"
-    with whole_folder(folder) as part:
+def test_a_folder_is_whole_or_absent_and_never_replaced(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "step-1") as part:
         (part / "weights").write_text("old")
-    with pytest.raises(RuntimeError), whole_folder(folder) as part:
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "step-2") as part:
         (part / "weights").write_text("half")
         raise RuntimeError
-    assert (folder / "weights").read_text() == "old"
+    with pytest.raises(OSError), whole_folder(tmp_path / "step-1") as part:
+        (part / "weights").write_text("new")
+    assert (tmp_path / "step-1" / "weights").read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["step-1"]
 
 

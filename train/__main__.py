@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from train.data.order import Order, micro_batches
-from train.errors import Interrupted, TeensafeError, guarded
+from train.errors import Failure, Interrupted, Problem, TeensafeError, guarded
 from train.example import Window
 from train.terminal import Terminal
 
@@ -94,7 +94,6 @@ def train(recipe: Recipe) -> dict[str, Any]:
     from train.loop.signals import StopSignals
     from train.model.precision import resolve as resolve_precision
     from train.tracking.run import Run, runs_folder, status, summary
-    from train.tracking.wandb_log import WandbLog
 
     # number formats are the recipe's (train/model/precision.py), whatever `accelerate config` says
     accelerator = Accelerator(
@@ -107,50 +106,66 @@ def train(recipe: Recipe) -> dict[str, Any]:
         code = code_version()
         before = status(folder)
         if before.get("status") == "done":
-            if before["code"] != code:
-                terminal.say(f"warning: this run was made by code {before['code']}; this is {code}")
+            if before.get("code") != code:
+                terminal.say(f"warning: this run was made by code {before.get('code')}; this is {code}")
             terminal.say(f"{folder}: done already (step {before['step']})")
             return {"run": str(folder), **summary(folder)}
         run = _main_first(accelerator, lambda: Run(folder, code) if accelerator.is_main_process else None)
-        precision = resolve_precision(recipe.train.precision, accelerator.device)
         wandb = None
-        if run:
-            run.describe(recipe.to_yaml(), resolved.lock())
-            resolved.corpus.write_split(folder / "split.parquet")
-            config = {
-                **recipe.model_dump(
-                    mode="json", by_alias=True, exclude={"policy": {"labels"}, "data": {"sources"}}
-                )
-            }
-            config |= {"identity": resolved.identity, "sources": resolved.sources, "base": resolved.base}
-            config |= {
-                "precision": precision,
-                "processes": accelerator.num_processes,
-                "resumed_from": before.get("step"),
-            }
-            name = f"{recipe.name}-{recipe.train.seed}"
-            wandb = WandbLog(recipe.track, folder, name, config, tags=resolved.corpus.labels)
-            if wandb.offline:
-                terminal.say(
-                    f"W&B is offline; to send this run later: wandb sync {folder}/wandb/offline-run-*"
-                )
-        job = Job(resolved, accelerator, precision, stop, terminal, run, wandb)
         try:
-            return _run(job)
+            precision = resolve_precision(recipe.train.precision, accelerator.device)
+            if run:
+                run.describe(recipe.to_yaml(), resolved.lock())
+                resolved.corpus.write_split(folder / "split.parquet")
+            wandb = _main_first(
+                accelerator,
+                lambda: (
+                    _open_wandb(resolved, folder, precision, accelerator, before, terminal) if run else None
+                ),
+            )
+            return _run(Job(resolved, accelerator, precision, stop, terminal, run, wandb))
         except BaseException as error:
-            if run and wandb:
-                stopped = isinstance(error, Interrupted)
+            stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+            if run:
                 with suppress(OSError):  # a full disk must not hide the error that says so
-                    run.status(
-                        "interrupted" if stopped else "failed",
-                        status(folder).get("step", 0),
-                        error=f"{type(error).__name__}: {error}",
-                    )
+                    step = status(folder).get("step", 0)
+                    what = f"{type(error).__name__}: {error}"
+                    run.status("interrupted" if stopped else "failed", step, error=what)
+            if wandb:
                 wandb.finish(0 if stopped else 1)
             raise
         finally:
             if run:
                 run.close()
+
+
+def _open_wandb(
+    resolved: Resolved,
+    folder: Path,
+    precision: Precision,
+    accelerator: Accelerator,
+    before: dict[str, Any],
+    terminal: Terminal,
+) -> WandbLog:
+    """A W&B run whose config is the resolved recipe, less what is long (label texts, columns)."""
+    from train.tracking.wandb_log import WandbLog
+
+    recipe = resolved.recipe
+    config = recipe.model_dump(
+        mode="json", by_alias=True, exclude={"policy": {"labels"}, "data": {"sources"}}
+    ) | {
+        "identity": resolved.identity,
+        "sources": resolved.sources,
+        "base": resolved.base,
+        "precision": precision,
+        "processes": accelerator.num_processes,
+        "resumed_from": before.get("step"),
+    }
+    name = f"{recipe.name}-{recipe.train.seed}"
+    wandb = WandbLog(recipe.track, folder, name, config, tags=resolved.corpus.labels)
+    if wandb.offline:
+        terminal.say(f"W&B is offline; to send this run later: wandb sync {folder}/wandb/offline-run-*")
+    return wandb
 
 
 def _run(job: Job) -> dict[str, Any]:
@@ -164,7 +179,7 @@ def _run(job: Job) -> dict[str, Any]:
     found = _main_first(job.accelerator, lambda: checkpoints.newest(root, job.terminal.say))
     if found:
         folder, progress = found
-        classifier = load(folder, job.precision)
+        classifier = load(folder)
         job.terminal.say(f"resuming at step {progress.step} of {job.steps}: {folder}")
     else:
         folder, progress = None, Progress()
@@ -177,13 +192,15 @@ def _run(job: Job) -> dict[str, Any]:
             job.precision,
             recipe.train.seed,
         )
+    if classifier.card.labels != corpus.labels or classifier.card.precision != job.precision:
+        raise _not_this_run(folder, classifier, job)
     classifier.model.to(job.accelerator.device)
     body, head = classifier.parts()
     adam = optimizer.build(recipe.train, body, head)
     if folder:
         optimizer.restore(adam, [*body, *head], checkpoints.trainer_state(folder))
-        if job.run and progress.best_step == progress.step:
-            checkpoints.select(root, folder)  # in case a kill fell between the save and this
+        if job.run:
+            _mend_links(root, folder, progress, job.terminal)
     if job.run:
         job.run.status("running", progress.step, steps=job.steps)
 
@@ -195,13 +212,29 @@ def _run(job: Job) -> dict[str, Any]:
             checkpoints.prune(root)
             job.run.status("running", progress.step, steps=job.steps)
 
-    if progress.step and not progress.evaluated:
+    if _due(job, progress.step) and not progress.evaluated:
         _evaluate(job, classifier, progress)
         keep()
     if progress.step < job.steps and not _patience_over(recipe, progress):
         _update(job, classifier, adam, progress, keep)
     job.accelerator.wait_for_everyone()
     return _finish(job, root, progress.step)
+
+
+def _mend_links(root: Path, folder: Path, progress: Progress, terminal: Terminal) -> None:
+    """After a kill between a save and its links, or damage to `best`: point both at whole checkpoints."""
+    from train.files import point_link
+    from train.loop import checkpoints
+
+    point_link(root / "last", folder.name)
+    if progress.best_step in (progress.step, None):
+        checkpoints.select(root, folder)
+        return
+    try:
+        checkpoints.open_checkpoint((root / "best").resolve())
+    except Failure as damage:
+        terminal.say(f"the best checkpoint is damaged; the newest takes its place\n{damage}")
+        checkpoints.select(root, folder)
 
 
 def _update(
@@ -231,7 +264,7 @@ def _update(
         seed=recipe.train.seed,
         stopping=lambda: bool(job.stop),
     )
-    per_epoch, every = job.order.steps_per_epoch, job.every
+    per_epoch = job.order.steps_per_epoch
     with job.terminal.bar("train", job.steps, progress.step) as advance:
         for update in updates:
             progress.step, progress.evaluated = update.step, False
@@ -250,7 +283,7 @@ def _update(
             if update.stop:
                 keep()
                 raise _interrupted(job, progress.step)
-            if update.step % every == 0 or update.step == job.steps:
+            if _due(job, update.step):
                 classifier.attend(SCORING_ATTENTION)
                 try:
                     _evaluate(job, classifier, progress)
@@ -306,6 +339,11 @@ def _evaluate(job: Job, classifier: Classifier, progress: Progress) -> None:
         job.wandb.log(record)
 
 
+def _due(job: Job, step: int) -> bool:
+    """Is a checkpoint judged at this step? Never at one where only a signal stopped the run."""
+    return step > 0 and (step % job.every == 0 or step == job.steps)
+
+
 def _patience_over(recipe: Recipe, progress: Progress) -> bool:
     patience = recipe.evaluate.patience
     return patience is not None and progress.evaluations_since_best >= patience
@@ -317,7 +355,7 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
 
     from train.assessment import judge
     from train.evaluation import operating_points
-    from train.loop.checkpoints import TRAINER, open_checkpoint
+    from train.loop.checkpoints import TRAINER, add, open_checkpoint
     from train.model.classifier import load
     from train.serving.predictor import POINTS
     from train.serving.reload import largest_difference
@@ -334,25 +372,27 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     )
     if not (job.run and job.wandb):
         return {}
-    verdicts = {split: judge(corpus, split, found[split], points, split == "test") for split in found}
+    probe = corpus.rows("dev")[:PROBE]
+    expected = np.array(chosen.probe["logits"])
+    difference = largest_difference(best, corpus.texts(probe), expected, job.precision)
     operating_points.write(best / POINTS, points)
+    add(best, POINTS)
+    verdicts = {split: judge(corpus, split, found[split], points, split == "test") for split in found}
     for split, verdict in verdicts.items():
         verdict.predictions.write(job.run.folder / "predictions" / f"{split}.parquet")
-    probe = corpus.rows("dev")[:PROBE]
-    difference = largest_difference(
-        best, corpus.texts(probe), np.array(chosen.probe["logits"]), job.precision
-    )
     summary = {
         "status": "done",
         "name": recipe.name,
-        "steps": job.steps,
+        "steps": step,
         "selected_step": chosen.step,
         "selected_by": {recipe.evaluate.select.metric: chosen.best_value},
         "labels": list(corpus.labels),
         "precision": job.precision,
         "processes": job.accelerator.num_processes,
         "reload_max_logit_difference": difference,
-        "metrics": {key: value for verdict in verdicts.values() for key, value in verdict.figures.items()},
+        # dev as every checkpoint was judged (plain sigmoid, flags at .5); test at the operating points.
+        # Figures of calibration would flatter: the points were fitted on it
+        "metrics": {**chosen.figures, **verdicts["test"].figures},
         "intervals": {key: list(pair) for key, pair in verdicts["test"].intervals.items()},
         "operating_points": {label: asdict(point) for label, point in points.items()},
     }
@@ -414,6 +454,19 @@ def _main_first(accelerator: Accelerator, work: Callable[[], T]) -> T:
     return result[0] if result else work()
 
 
+def _not_this_run(folder: Path | None, classifier: Classifier, job: Job) -> Failure:
+    was = f"labels {', '.join(classifier.card.labels)} in {classifier.card.precision}"
+    now = f"labels {', '.join(job.resolved.corpus.labels)} in {job.precision}"
+    return Failure(
+        Problem(
+            str(folder),
+            f"was trained for {was}; this process would train {now}",
+            "the labels and the number format the run began with",
+            "resume on a like machine, or set train.precision (a new run)",
+        )
+    )
+
+
 def _shared(accelerator: Accelerator, value: str) -> str:
     """The main process's value, on every process."""
     from accelerate.utils import broadcast_object_list
@@ -435,7 +488,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m train
     parser.add_argument(
         "--json", action="store_true", help="print the summary as one JSON document on stdout"
     )
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
 
     def work() -> int:
         from train.recipe import load
@@ -455,7 +508,7 @@ def _show(summary: dict[str, Any], as_json: bool) -> None:
     from train.evaluation import report
 
     terminal = Terminal()
-    for name in dict.fromkeys(key.split("/")[0] for key in summary["metrics"] if key.startswith("test")):
+    for name in report.shown(key.split("/")[0] for key in summary["metrics"] if key.startswith("test")):
         terminal.show(report.table(summary["metrics"], summary["intervals"], name))
     terminal.say(f"run: {summary['run']} (checkpoint of step {summary['selected_step']})")
 

@@ -109,12 +109,17 @@ def _plan(options: argparse.Namespace) -> int:
         "steps": steps_of(resolved),
         "tokens": lengths,
         "counts": counts(resolved.corpus),
+        "left_out": resolved.corpus.left_out,
     }
     if options.json:
         sys.stdout.write(json.dumps(found, allow_nan=False) + "\n")
         return 0
     terminal = Terminal()
     terminal.show(table(found["counts"]))
+    for source, reasons in resolved.corpus.left_out.items():
+        terminal.show(
+            f"{source}: left out {', '.join(f'{n:,} {why}' for why, n in reasons.items())} (bad_rows: drop)"
+        )
     terminal.show(
         f"tokens a text: median {lengths['median']}, 95% {lengths['p95']}, longest {lengths['max']}; "
         f"{lengths['share_at_limit']:.1%} at the limit of {recipe.model.max_length.tokens}\n"
@@ -132,7 +137,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from train.evaluation.report import table
+    from train.evaluation.report import shown, table
     from train.reevaluation import evaluate
     from train.terminal import Terminal
 
@@ -142,7 +147,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             json.dumps({"metrics": verdict.figures, "intervals": verdict.intervals}, allow_nan=False) + "\n"
         )
         return 0
-    for name in verdict.sets:
+    for name in shown(verdict.sets):
         Terminal().show(table(verdict.figures, verdict.intervals, name))
     return 0
 

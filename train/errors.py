@@ -85,4 +85,7 @@ def guarded(program: str, work: Callable[[], int]) -> int:
         return 130
 
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+_DISK = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+)

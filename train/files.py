@@ -25,6 +25,12 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _umask() -> int:
+    mask = os.umask(0o077)  # the only way to ask for it is to set it
+    os.umask(mask)
+    return mask
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; on success it replaces `path` atomically, on any error it is removed."""
@@ -35,6 +41,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield part
         _sync(part)
+        part.chmod(0o666 & ~_umask())
         part.replace(path)
         _sync(path.parent)
     except BaseException:
@@ -45,17 +52,20 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to fill; on success it is renamed to `path` (replacing it), on any error removed."""
+    """Yield a folder to fill; on success it is renamed to `path`, which must not exist; on any error removed.
+
+    A folder cannot be replaced in one step, so none is ever replaced.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
         yield part
         for file in sorted(part.rglob("*")):
+            if file.is_file():
+                file.chmod(0o666 & ~_umask())
             _sync(file)
         _sync(part)
-        part.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
+        part.chmod(0o777 & ~_umask())
         part.replace(path)
         _sync(path.parent)
     except BaseException:
@@ -66,7 +76,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def sweep_parts(folder: Path) -> None:
     """Remove what a killed process left half-written in `folder`."""
     for part in folder.glob(".*.part"):
-        if part.is_dir():
+        if part.is_dir() and not part.is_symlink():
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)

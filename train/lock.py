@@ -47,6 +47,7 @@ class Resolved:
             "base": self.base,
             "labels": list(self.corpus.labels),
             "rows": counts(self.corpus),
+            "left_out": self.corpus.left_out,
         }
 
 
@@ -59,9 +60,7 @@ def resolve(recipe: Recipe) -> Resolved:
     base = digest(recipe.model)
     tokenizer = load_tokenizer(recipe.model, recipe.model.max_length.tokens)
     encoder = Encoder(tokenizer, recipe.model)
-    corpus = build(
-        recipe.data, recipe.labels, tuple(recipe.policy.labels), sources, encoder, recipe.where("labels")
-    )
+    corpus = build(recipe.data, recipe.labels, sources, encoder, recipe.where("labels"))
     return Resolved(recipe, sources, base, tokenizer, corpus)
 
 

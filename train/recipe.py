@@ -364,8 +364,7 @@ def _nothing_to_select(recipe: Recipe) -> Iterator[Problem]:
     held_out, label, name = metric.split("/")
     sets = {"dev": {n for n in sources if not sources[n].synthetic}}
     sets["dev.synthetic"] = sources.keys() - sets["dev"]
-    if len(sources) > 1:
-        sets |= {f"{kind}.{n}": {n} for kind, members in tuple(sets.items()) for n in members}
+    sets |= {f"{kind}.{n}": {n} for kind, members in tuple(sets.items()) for n in members}
     filled = [s for s in sets if any(label in ("macro", *sources[n].labels) for n in sets[s])]
     if held_out not in filled:
         rows = "rows" if label == "macro" else f"rows with '{label}'"

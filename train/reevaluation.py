@@ -10,9 +10,8 @@ from train.evaluation.operating_points import read as read_points
 from train.lock import Resolved, resolve
 from train.loop.checkpoints import open_checkpoint
 from train.loop.signals import StopSignals
-from train.model.classifier import load as load_classifier
 from train.recipe import load as load_recipe
-from train.serving.predictor import POINTS, checkpoint_of
+from train.serving.predictor import POINTS, checkpoint_of, load_for_scoring
 from train.terminal import Terminal
 from train.tracking.run import find
 
@@ -31,8 +30,7 @@ def evaluate(name: str, split: str) -> Verdict:
     if resolved.identity != lock["sha256"]:
         raise InputError(_moved(resolved, lock))
     accelerator = Accelerator(mixed_precision="no")
-    classifier = load_classifier(checkpoint)
-    classifier.model.to(accelerator.device)
+    classifier = load_for_scoring(checkpoint)
     with StopSignals() as stop, Terminal().bar(split, len(resolved.corpus.rows(split))) as advance:
         found = split_logits(
             classifier,

@@ -6,6 +6,7 @@ holds the source's texts, so its folder is readable by its owner only.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -15,13 +16,13 @@ from typing import TYPE_CHECKING
 from train.data.encoding import Encoder
 from train.data.source import Source, read, resolve_format
 from train.example import Example
-from train.files import canonical_json, sha256_bytes, whole_file
+from train.files import canonical_json, sha256_bytes, whole_file, write_json
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when reading or encoding changes what the file holds."""
 CHUNK = 2_000
 
@@ -33,10 +34,13 @@ def folder() -> Path:
     return path
 
 
-def encoded(name: str, source: Source, digest: str, encoder: Encoder) -> datasets.Dataset:
+def encoded(
+    name: str, source: Source, digest: str, encoder: Encoder
+) -> tuple[datasets.Dataset, dict[str, int]]:
     """The source's examples, memory-mapped: id, group, text, source, label.<L>, slice.<k>, input_ids.
 
-    `digest` is the source's content digest. Raises InputError where the source is wrong.
+    With it, how many rows were left out for what reason (`bad_rows: drop`). `digest` is the source's content
+    digest. Raises InputError where the source is wrong.
     """
     import datasets
 
@@ -46,7 +50,16 @@ def encoded(name: str, source: Source, digest: str, encoder: Encoder) -> dataset
     path = folder() / f"{name}-{key[:32]}.arrow"
     if not path.exists():
         _write(path, name, source, encoder)
-    return datasets.Dataset.from_file(str(path))
+    try:
+        return datasets.Dataset.from_file(str(path)), _left_out(path)
+    except (OSError, ValueError):  # damaged since: it is only a cache
+        path.unlink()
+        _write(path, name, source, encoder)
+        return datasets.Dataset.from_file(str(path)), _left_out(path)
+
+
+def _left_out(path: Path) -> dict[str, int]:
+    return dict(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
 
 
 def _schema(source: Source) -> pa.Schema:
@@ -64,7 +77,7 @@ def _write(path: Path, name: str, source: Source, encoder: Encoder) -> None:
     import pyarrow as pa
 
     schema = _schema(source)
-    reading = iter(read(name, source))
+    reading = read(name, source)
     with whole_file(path) as part, pa.ipc.new_stream(str(part), schema) as stream:
         for chunk in _chunks(reading):
             columns: dict[str, list[object]] = {
@@ -79,6 +92,7 @@ def _write(path: Path, name: str, source: Source, encoder: Encoder) -> None:
             for key in source.slices:
                 columns[f"slice.{key}"] = [example.slices.get(key) for example in chunk]
             stream.write_batch(pa.RecordBatch.from_pydict(columns, schema=schema))
+        write_json(path.with_suffix(".json"), dict(reading.left_out))
 
 
 def _chunks(examples: Iterator[Example]) -> Iterator[list[Example]]:

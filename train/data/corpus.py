@@ -13,7 +13,7 @@ from pydantic import Field
 from train.data import cache
 from train.data.encoding import Encoder
 from train.data.source import Source
-from train.data.split import Split, assign
+from train.data.split import NAMES, Split, assign
 from train.errors import InputError, Problem
 from train.example import Batch, Window
 from train.files import whole_file
@@ -49,6 +49,8 @@ class Corpus:
     tokens: np.ndarray
     offsets: np.ndarray
     encoder: Encoder
+    left_out: Mapping[str, Mapping[str, int]]
+    """Rows that `bad_rows: drop` left out, by source and reason."""
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -118,14 +120,15 @@ def _index(rows: np.ndarray) -> object:
 def build(
     data: Data,
     labels: Sequence[str] | None,
-    order: Sequence[str],
     digests: Mapping[str, str],
     encoder: Encoder,
     where: str,
 ) -> Corpus:
     """Read (or map from the cache) every source and assign the splits.
 
-    labels: those to train, None for every label of `order` (the policy's) with a positive in train;
+    Labels and sources stand in the order of their names: how files list them is no part of a run.
+
+    labels: those to train, None for all that have a positive in train;
     digests: content digest by source; where: the place in the recipe that names the labels.
     Raises InputError for a named label without a positive in train.
     """
@@ -133,14 +136,18 @@ def build(
     import numpy as np
     import pyarrow as pa
 
-    parts = [cache.encoded(name, source, digests[name], encoder) for name, source in data.sources.items()]
+    sources = dict(sorted(data.sources.items()))
+    read = {name: cache.encoded(name, source, digests[name], encoder) for name, source in sources.items()}
+    parts = [part for part, _ in read.values()]
     table = pa.concat_tables([part.data.table for part in parts], promote_options="default")
     split = _assign(data.split, table.column("group"))
-    declared = [label for label in order if any(label in source.labels for source in data.sources.values())]
+    declared = sorted({label for source in sources.values() for label in source.labels})
     wanted = [label for label in declared if labels is None or label in labels]
     targets = np.column_stack([table.column(f"label.{label}").to_numpy() for label in wanted]).astype(
         "float32"
     )
+    if empty := [name for name in NAMES if not (split == name).any()]:
+        raise InputError(_empty_split(where, empty, len(split)))
     positive = ((targets > 0.5) & (split == "train")[:, None]).any(axis=0)
     if labels is not None and not positive.all():
         raise InputError(
@@ -156,11 +163,12 @@ def build(
         table=datasets.Dataset(datasets.table.InMemoryTable(table)),
         targets=np.ascontiguousarray(targets[:, positive]),
         split=split,
-        source=np.repeat(np.array(list(data.sources), dtype=object), sizes),
-        synthetic=np.repeat([source.synthetic for source in data.sources.values()], sizes),
+        source=np.repeat(np.array(list(sources), dtype=object), sizes),
+        synthetic=np.repeat([source.synthetic for source in sources.values()], sizes),
         tokens=lists.flatten().to_numpy(),
         offsets=np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]),
         encoder=encoder,
+        left_out={name: reasons for name, (_, reasons) in read.items() if reasons},
     )
 
 
@@ -170,6 +178,15 @@ def _assign(split: Split, groups: object) -> np.ndarray:
     encoded = groups.combine_chunks().dictionary_encode()  # type: ignore[attr-defined]
     names = np.array([assign(split, group) for group in encoded.dictionary.to_pylist()], dtype=object)
     return names[encoded.indices.to_numpy()]
+
+
+def _empty_split(where: str, empty: Sequence[str], rows: int) -> Problem:
+    return Problem(
+        where,
+        f"data.split leaves no row for {', '.join(empty)} ({rows} rows in all)",
+        "rows in train, dev, calibration and test",
+        "more data or finer groups, larger shares in data.split, or another data.split.seed",
+    )
 
 
 def _no_positive(where: str, label: str) -> Problem:

@@ -138,8 +138,8 @@ class Predictions:
 def sets(predictions: Predictions) -> dict[str, Predictions]:
     """The named sets of each split, empty ones left out; real and synthetic rows never share one.
 
-    `test` all real rows; `test.synthetic` all synthetic rows; and when the split has at least two sources,
-    `test.<source>` the real rows and `test.synthetic.<source>` the synthetic rows of each.
+    `test` all real rows; `test.synthetic` all synthetic rows; `test.<source>` and `test.synthetic.<source>`
+    those of each source, also where there is only one: a key means the same when a source joins.
     Raises InputError when a source of real rows is called `synthetic`.
     """
     named: dict[str, Predictions] = {}
@@ -149,7 +149,7 @@ def sets(predictions: Predictions) -> dict[str, Predictions]:
         sources = sorted(set(predictions.source[rows]))
         for name, kind in ((split, ~predictions.synthetic), (f"{split}.synthetic", predictions.synthetic)):
             _put(named, name, predictions, rows & kind)
-            for source in sources if len(sources) > 1 else ():
+            for source in sources:
                 _put(named, f"{name}.{source}", predictions, rows & kind & (predictions.source == source))
     return named
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
@@ -29,6 +29,14 @@ def table(figures: Mapping[str, Any], intervals: Mapping[str, tuple[float, float
         drawn.add_row("any flag (allowed)", str(figures[f"{name}/any/n"]), *[""] * 5, share, "")
     drawn.add_row(*_macro(figures, intervals, name), style="bold")
     return drawn
+
+
+def shown(sets: Iterable[str]) -> list[str]:
+    """The sets worth a table: those of single sources only where there are several."""
+    names = list(dict.fromkeys(sets))
+    whole = [name for name in names if name.removesuffix(".synthetic").count(".") == 0]
+    parts = [name for name in names if name not in whole]
+    return whole + (parts if len(parts) > 1 else [])
 
 
 def _labels(figures: Mapping[str, Any], name: str) -> list[str]:

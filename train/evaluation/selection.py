@@ -8,8 +8,8 @@ from train.spec import Spec
 
 
 class Select(Spec):
-    metric: str = Field(default="dev/macro/auprc", pattern=r"^dev[^/]*/[^/]+/[^/]+$")
-    """Higher is better; `<set>/<label or macro>/<metric>`. All-synthetic data: dev.synthetic/macro/auprc."""
+    metric: str = Field(default="dev/macro/auprc", pattern=r"^dev[^/]*/[^/]+/(auprc|auroc|f1)$")
+    """`<dev set>/<label or macro>/<auprc, auroc or f1>`. All-synthetic data: dev.synthetic/macro/auprc."""
 
 
 class Evaluation(Spec):

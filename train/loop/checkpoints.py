@@ -46,10 +46,23 @@ class Progress:
 def save(
     root: Path, progress: Progress, write: Callable[[Path], None], trainer: Mapping[str, Tensor]
 ) -> Path:
-    """Write a checkpoint; `write` fills the folder with the classifier. Points `last` at it."""
+    """Write a checkpoint; `write` fills the folder with the classifier. Points `last` at it.
+
+    A whole checkpoint of this step keeps its files and learns the new progress (it was evaluated since).
+    """
     from safetensors.torch import save_file
 
     folder = root / f"step-{progress.step:06d}"
+    if folder.exists():
+        try:
+            open_checkpoint(folder, resume=True)
+        except Failure:
+            shutil.rmtree(folder)
+        else:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            write_json(folder / MANIFEST, {**manifest, "progress": asdict(progress)})
+            point_link(root / "last", folder.name)
+            return folder
     with whole_folder(folder) as part:
         write(part)
         save_file(dict(trainer), part / TRAINER)
@@ -57,6 +70,13 @@ def save(
         write_json(part / MANIFEST, {"schema": 1, "progress": asdict(progress), "files": files})
     point_link(root / "last", folder.name)
     return folder
+
+
+def add(folder: Path, name: str) -> None:
+    """Take a file that was written into a finished checkpoint into its manifest."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"][name] = sha256_file(folder / name)
+    write_json(folder / MANIFEST, manifest)
 
 
 def select(root: Path, folder: Path) -> None:
@@ -71,8 +91,11 @@ def prune(root: Path) -> None:
             shutil.rmtree(folder)
 
 
-def open_checkpoint(folder: Path) -> Progress:
-    """Check every file of a checkpoint against its hash. Raises Failure for a missing or damaged one."""
+def open_checkpoint(folder: Path, resume: bool = False) -> Progress:
+    """Check every file of a checkpoint against its hash. Raises Failure for a missing or damaged one.
+
+    Only a resume needs the trainer's state; what is handed over goes without it.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         progress = Progress(**manifest["progress"])
@@ -80,6 +103,8 @@ def open_checkpoint(folder: Path) -> Progress:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, f"{MANIFEST} cannot be read ({type(error).__name__})") from error
     for name, digest in files.items():
+        if name == TRAINER and not resume:
+            continue
         if not (folder / name).is_file():
             raise _damaged(folder, f"{name} is missing")
         if sha256_file(folder / name) != digest:
@@ -96,7 +121,7 @@ def newest(root: Path, warn: Callable[[str], None]) -> tuple[Path, Progress] | N
     folders = sorted(root.glob("step-*"), reverse=True)
     for folder in folders:
         try:
-            return folder, open_checkpoint(folder)
+            return folder, open_checkpoint(folder, resume=True)
         except Failure as damage:
             warn(f"passing over a damaged checkpoint\n{damage}")
     if folders:
@@ -120,6 +145,9 @@ def trainer_state(folder: Path) -> dict[str, Tensor]:
 def _damaged(folder: Path, what: str) -> Failure:
     return Failure(
         Problem(
-            str(folder), what, "a whole checkpoint", "use the run's other checkpoint, or train to resume it"
+            str(folder),
+            what,
+            "a whole checkpoint",
+            "use another checkpoint of the run, or restore it from W&B or a backup",
         )
     )

@@ -16,6 +16,7 @@ from train.example import Prediction
 from train.loop.checkpoints import MANIFEST, open_checkpoint
 from train.model.classifier import Classifier
 from train.model.classifier import load as load_classifier
+from train.model.precision import native_bf16
 from train.tracking.run import find
 
 POINTS = "operating_points.json"
@@ -36,13 +37,9 @@ class Predictor:
 
         Raises InputError where the run has no finished checkpoint, Failure for a damaged one.
         """
-        import torch
-
         folder = checkpoint_of(name)
         open_checkpoint(folder)
-        classifier = load_classifier(folder)
-        classifier.model.to("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(classifier, read_points(folder / POINTS))
+        return cls(load_for_scoring(folder), read_points(folder / POINTS))
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Float32 [n, L], in the order of `texts`."""
@@ -64,6 +61,18 @@ class Predictor:
             )
             for row, id in enumerate(ids)
         ]
+
+
+def load_for_scoring(folder: Path) -> Classifier:
+    """A saved classifier on the GPU if there is one, in its own number format where the machine has it."""
+    import torch
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    classifier = load_classifier(folder)
+    if classifier.card.precision == "bf16" and not native_bf16(device):
+        classifier = load_classifier(folder, "fp32")
+    classifier.model.to(device)
+    return classifier
 
 
 def checkpoint_of(name: str) -> Path:

@@ -25,7 +25,10 @@ def score(predictor: Predictor, source: Path, target: Path, advance: Callable[[i
     text that was not judged must not look like one that was. Returns the number of rows.
     """
     count = 0
-    with whole_file(target) as part, part.open("w", encoding="utf-8") as stream:
+    if target.is_dir() or target.resolve() == source.resolve():
+        what = "is a folder" if target.is_dir() else "is the input"
+        raise InputError(Problem(str(target), f"--output {what}", "a file to write", "--output scores.jsonl"))
+    with whole_file(target.resolve()) as part, part.open("w", encoding="utf-8") as stream:
         records = _records(source)
         while chunk := list(islice(records, CHUNK)):
             for found in predictor.predict([id for id, _ in chunk], [text for _, text in chunk]):
@@ -51,4 +54,16 @@ def _records(source: Path) -> Iterator[tuple[str, str]]:
                     "rename the column, or remove the row",
                 )
             )
-        yield str(row.get("id") or number), text
+        # half of a surrogate pair, as a cut-off emoji leaves it, is no character: it is read as U+FFFD
+        yield _id(where, row.get("id"), number), text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _id(where: str, given: Any, number: int) -> str:
+    """The row's `id`; its number in the file where there is none."""
+    if given is None or given == "":
+        return str(number)
+    if isinstance(given, bool) or not isinstance(given, str | int):
+        raise InputError(
+            Problem(where, f"id is {type(given).__name__}", "text or a whole number", "mend the id")
+        )
+    return str(given).encode("utf-8", "replace").decode("utf-8")

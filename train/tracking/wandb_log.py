@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from train.errors import InputError, Problem
 from train.spec import Spec
 
 
@@ -28,6 +29,12 @@ def mode(tracking: Tracking) -> str:
     if tracking.wandb != "auto":
         return tracking.wandb
     if asked := os.environ.get("WANDB_MODE"):
+        if asked not in ("online", "offline", "disabled"):
+            raise InputError(
+                Problem(
+                    "WANDB_MODE", repr(asked), "online, offline or disabled", "unset it, or set track.wandb"
+                )
+            )
         return asked
     import wandb
 
@@ -77,12 +84,6 @@ class WandbLog:
     def summarise(self, figures: Mapping[str, Any]) -> None:
         if self._run is not None:
             self._run.summary.update({key: value for key, value in figures.items() if value is not None})
-
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        if self._run is not None:
-            import wandb
-
-            self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
 
     def checkpoints(self, root: Path, name: str, leave_out: str) -> None:
         """Log `best` and, if asked, `last` as model artifacts, without the resume-only file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -337,6 +338,14 @@ def _look_at(source: Source) -> None:
             raise InputError(Problem(str(file), "is empty"))
 
 
+def _positions(folder: Path) -> int | None:
+    """How many tokens the model in `folder` can place, where its configuration says so."""
+    with suppress(OSError, ValueError):
+        most = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings")
+        return most if isinstance(most, int) else None
+    return None
+
+
 def _unusable_base(recipe: Recipe) -> Iterator[Problem]:
     base, problem = recipe.model.base, partial(recipe.problem, "model.base")
     package, _, inner = base.removeprefix("package:").partition("/")
@@ -350,6 +359,10 @@ def _unusable_base(recipe: Recipe) -> Iterator[Problem]:
             yield problem(f"there is no folder {display(folder)}", remedy=siblings(folder))
         elif not (folder / "config.json").is_file():
             yield problem(f"{display(folder)} holds no config.json", "a folder as save_pretrained writes it")
+        elif (most := _positions(folder)) and recipe.model.max_length.tokens > most:
+            tokens = recipe.model.max_length.tokens
+            what = f"{tokens} tokens, but {display(folder)} has {most} positions"
+            yield recipe.problem("model.max_length.tokens", what, f"at most {most}", f"tokens: {most}")
     elif not _HUB_ID.fullmatch(base):
         yield problem(f"'{base}'", "package:NAME/FOLDER, a folder (begins with ./ or / or ~/), or a hub id")
     elif recipe.model.revision is None:

@@ -65,7 +65,8 @@ def test_what_a_source_does_not_say_is_unknown(tmp_path: Path, encoder: Encoder)
 
 def test_batches_hold_the_tokens_of_their_texts(tmp_path: Path, encoder: Encoder) -> None:
     texts = ["short", "a longer text than the other one", "", "🙂", "word " * 100]
-    path = write(tmp_path / "one.jsonl", [{"t": text or ".", "h": 1} for text in texts * 8])
+    rows = [{"t": text or ".", "h": 1} for text in texts] + [{"t": f"text {i}", "h": 1} for i in range(40)]
+    path = write(tmp_path / "one.jsonl", rows)
     found = corpus(encoder, one={"path": path, "text": "t", "labels": {"hate": "h"}, "licence": "MIT"})
     batch = found.batch(np.array([4, 0, 1]))
     assert batch.inputs["input_ids"].shape == (3, 16)
@@ -77,7 +78,7 @@ def test_batches_hold_the_tokens_of_their_texts(tmp_path: Path, encoder: Encoder
 
 
 def test_an_idle_process_computes_a_row_that_counts_for_nothing(tmp_path: Path, encoder: Encoder) -> None:
-    path = write(tmp_path / "one.jsonl", [{"t": f"text {i}", "h": 1} for i in range(9)])
+    path = write(tmp_path / "one.jsonl", [{"t": f"text {i}", "h": 1} for i in range(60)])
     found = corpus(encoder, one={"path": path, "text": "t", "labels": {"hate": "h"}, "licence": "MIT"})
     window = found.window(0, np.array([2]), [])
     assert window.known == 1
@@ -107,7 +108,7 @@ def test_adding_a_source_moves_nobody(tmp_path: Path, encoder: Encoder) -> None:
         corpus(encoder, one={**one, **rest}),
         corpus(encoder, zero={**two, **rest}, one={**one, **rest}),
     )
-    assert both.split[99:].tolist() == alone.split.tolist()
+    assert both.split[:99].tolist() == alone.split.tolist()
 
 
 def test_the_cache_is_named_by_content_and_private(

@@ -128,6 +128,7 @@ def test_sets_name_splits_sources_and_synthetic_rows(mixed):
     found = {name: list(rows.ids) for name, rows in sets(mixed).items()}
     assert found == {
         "dev": ["id4"],
+        f"dev.{mixed.source[4]}": ["id4"],
         "test": ["id0", "id1", "id2"],
         "test.davidson": ["id0", "id1"],
         "test.hatemoji": ["id2"],
@@ -136,11 +137,12 @@ def test_sets_name_splits_sources_and_synthetic_rows(mixed):
     }
     assert list(found) == [
         "dev",
+        f"dev.{mixed.source[4]}",
         "test",
         "test.davidson",
         "test.hatemoji",
         "test.synthetic",
-        *list(found)[5:],
+        *list(found)[6:],
     ]
 
 
@@ -157,7 +159,8 @@ def test_sets_never_mix_real_and_synthetic(random_predictions):
 
 
 def test_all_synthetic_data_have_no_real_set(build):
-    assert set(sets(build([[1]], [[0.5]], synthetic=[True]))) == {"test.synthetic"}
+    rows = build([[1]], [[0.5]], synthetic=[True])
+    assert set(sets(rows)) == {"test.synthetic", f"test.synthetic.{rows.source[0]}"}
 
 
 def test_a_real_source_called_synthetic_is_refused(build):

@@ -81,3 +81,32 @@ def test_pruning_keeps_best_and_last(tmp_path: Path) -> None:
     save(tmp_path, 20)
     checkpoints.prune(tmp_path)
     assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-000010", "step-000020"]
+
+
+def test_a_second_save_of_a_step_never_removes_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an interruption the resume judges the step and saves it again: the only checkpoint there is."""
+    folder = save(tmp_path, 5)
+    before = (folder / "weights.txt").stat().st_ino
+    checkpoints.save(tmp_path, Progress(step=5, evaluated=True), pytest.fail, {})
+    assert checkpoints.open_checkpoint(folder, resume=True).evaluated
+    assert (folder / "weights.txt").stat().st_ino == before
+
+
+def test_an_added_file_is_checked_too(tmp_path: Path) -> None:
+    folder = save(tmp_path, 5)
+    (folder / "points.json").write_text("{}")
+    checkpoints.add(folder, "points.json")
+    checkpoints.open_checkpoint(folder)
+    (folder / "points.json").write_text("{ }")
+    with pytest.raises(Failure, match=r"points\.json"):
+        checkpoints.open_checkpoint(folder)
+
+
+def test_what_is_handed_over_goes_without_the_trainers_state(tmp_path: Path) -> None:
+    folder = save(tmp_path, 5)
+    (folder / checkpoints.TRAINER).unlink()
+    checkpoints.open_checkpoint(folder)
+    with pytest.raises(Failure, match=checkpoints.TRAINER):
+        checkpoints.open_checkpoint(folder, resume=True)

@@ -182,7 +182,8 @@ def quoted(names: Iterable[str], most: int = 30) -> str:
     """Names for a message. A long one may be a user's text (a header that is none) and is not shown."""
     first = list(islice(names, most + 1))
     shown = [
-        in_quotes(name) if len(name) <= 60 else f"(a name of {len(name)} characters)" for name in first[:most]
+        in_quotes(name) if len(name) <= 60 and name.count(" ") < 3 else f"(a name of {len(name)} characters)"
+        for name in first[:most]
     ]
     return ", ".join(shown) + (", ..." if len(first) > most else "")
 

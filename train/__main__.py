@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from train.data.order import Order, micro_batches
-from train.errors import Failure, Interrupted, Problem, TeensafeError, guarded
-from train.example import Window
+from train.errors import Failure, Interrupted, Problem, guarded
+from train.job import Job, main_first, shared
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -31,56 +28,13 @@ if TYPE_CHECKING:
 
     from train.lock import Resolved
     from train.loop.checkpoints import Progress
-    from train.loop.signals import StopSignals
     from train.model.classifier import Classifier
     from train.model.precision import Precision
     from train.recipe import Recipe
-    from train.tracking.run import Run
     from train.tracking.wandb_log import WandbLog
-
-T = TypeVar("T")
 
 PROBE = 32
 """Dev texts whose logits a new process has to reproduce."""
-LARGEST_MICRO_BATCH = 64
-"""What `micro_batch: auto` does not exceed."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A recipe being trained, as one process sees it."""
-
-    resolved: Resolved
-    accelerator: Accelerator
-    precision: Precision
-    stop: StopSignals
-    terminal: Terminal
-    run: Run | None  # the main process's
-    wandb: WandbLog | None  # the main process's
-
-    @cached_property
-    def order(self) -> Order:
-        corpus, recipe = self.resolved.corpus, self.resolved.recipe
-        return Order(corpus.lengths[corpus.rows("train")], recipe.data.seed, recipe.train.global_batch)
-
-    @cached_property
-    def steps(self) -> int:
-        return steps_of(self.resolved)
-
-    @cached_property
-    def every(self) -> int:
-        """Updates between evaluations."""
-        count, unit = self.resolved.recipe.evaluate.every.split()
-        return int(count) * (self.order.steps_per_epoch if unit.startswith("epoch") else 1)
-
-
-def steps_of(resolved: Resolved) -> int:
-    """Updates the recipe asks for."""
-    plan = resolved.recipe.train
-    if plan.steps is not None:
-        return plan.steps
-    assert plan.epochs is not None
-    return math.ceil(plan.epochs * math.ceil(len(resolved.corpus.rows("train")) / plan.global_batch))
 
 
 def train(recipe: Recipe) -> dict[str, Any]:
@@ -101,7 +55,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     )
     terminal = Terminal(accelerator.is_main_process)
     with StopSignals() as stop:
-        resolved = _main_first(accelerator, lambda: resolve(recipe))
+        resolved = main_first(accelerator, lambda: resolve(recipe))
         folder = runs_folder() / resolved.run_name
         code = code_version()
         before = status(folder)
@@ -110,14 +64,14 @@ def train(recipe: Recipe) -> dict[str, Any]:
                 terminal.say(f"warning: this run was made by code {before.get('code')}; this is {code}")
             terminal.say(f"{folder}: done already (step {before['step']})")
             return {"run": str(folder), **summary(folder)}
-        run = _main_first(accelerator, lambda: Run(folder, code) if accelerator.is_main_process else None)
+        run = main_first(accelerator, lambda: Run(folder, code) if accelerator.is_main_process else None)
         wandb = None
         try:
             precision = resolve_precision(recipe.train.precision, accelerator.device)
             if run:
                 run.describe(recipe.to_yaml(), resolved.lock())
                 resolved.corpus.write_split(folder / "split.parquet")
-            wandb = _main_first(
+            wandb = main_first(
                 accelerator,
                 lambda: (
                     _open_wandb(resolved, folder, precision, accelerator, before, terminal) if run else None
@@ -175,8 +129,8 @@ def _run(job: Job) -> dict[str, Any]:
     from train.model.classifier import create, load
 
     recipe, corpus = job.resolved.recipe, job.resolved.corpus
-    root = Path(_shared(job.accelerator, str(job.run.checkpoints) if job.run else ""))
-    found = _main_first(job.accelerator, lambda: checkpoints.newest(root, job.terminal.say))
+    root = Path(shared(job.accelerator, str(job.run.checkpoints) if job.run else ""))
+    found = main_first(job.accelerator, lambda: checkpoints.newest(root, job.terminal.say))
     if found:
         folder, progress = found
         classifier = load(folder)
@@ -212,7 +166,7 @@ def _run(job: Job) -> dict[str, Any]:
             checkpoints.prune(root)
             job.run.status("running", progress.step, steps=job.steps)
 
-    if _due(job, progress.step) and not progress.evaluated:
+    if job.due(progress.step) and not progress.evaluated:
         _evaluate(job, classifier, progress)
         keep()
     if progress.step < job.steps and not _patience_over(recipe, progress):
@@ -254,7 +208,7 @@ def _update(
     classifier.attend(kernel)
     updates = fit(
         job.accelerator.prepare(classifier.model),
-        _windows(job, progress.step),
+        job.windows(progress.step),
         adam,
         accelerator=job.accelerator,
         autocast=partial(autocast, device, job.precision),
@@ -282,8 +236,8 @@ def _update(
             advance(1, f"loss {update.loss:.3f}")
             if update.stop:
                 keep()
-                raise _interrupted(job, progress.step)
-            if _due(job, update.step):
+                raise job.interrupted(progress.step)
+            if job.due(update.step):
                 classifier.attend(SCORING_ATTENTION)
                 try:
                     _evaluate(job, classifier, progress)
@@ -297,18 +251,6 @@ def _update(
                         f"no better checkpoint in {recipe.evaluate.patience} evaluations: stopping early"
                     )
                     return
-
-
-def _windows(job: Job, start: int) -> Iterator[Window]:
-    """This process's part of every update from `start` on."""
-    corpus, recipe, accelerator = job.resolved.corpus, job.resolved.recipe, job.accelerator
-    rows, order, processes = corpus.rows("train"), job.order, accelerator.num_processes
-    share = math.ceil(recipe.train.global_batch / processes)
-    size = min(share, LARGEST_MICRO_BATCH) if recipe.train.micro_batch == "auto" else recipe.train.micro_batch
-    for step in range(start, job.steps):
-        chosen = rows[order.window(step)]
-        pieces = micro_batches(chosen, corpus.lengths, accelerator.process_index, processes, size)
-        yield corpus.window(step, chosen, pieces)
 
 
 def _evaluate(job: Job, classifier: Classifier, progress: Progress) -> None:
@@ -339,11 +281,6 @@ def _evaluate(job: Job, classifier: Classifier, progress: Progress) -> None:
         job.wandb.log(record)
 
 
-def _due(job: Job, step: int) -> bool:
-    """Is a checkpoint judged at this step? Never at one where only a signal stopped the run."""
-    return step > 0 and (step % job.every == 0 or step == job.steps)
-
-
 def _patience_over(recipe: Recipe, progress: Progress) -> bool:
     patience = recipe.evaluate.patience
     return patience is not None and progress.evaluations_since_best >= patience
@@ -362,7 +299,7 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
 
     recipe, corpus = job.resolved.recipe, job.resolved.corpus
     best = (root / "best").resolve()
-    chosen = _main_first(job.accelerator, lambda: open_checkpoint(best))
+    chosen = main_first(job.accelerator, lambda: open_checkpoint(best))
     classifier = load(best, job.precision)
     classifier.model.to(job.accelerator.device)
     found = {split: _score(job, classifier, split, step) for split in ("calibration", "dev", "test")}
@@ -421,37 +358,8 @@ def _score(job: Job, classifier: Classifier, split: str, step: int) -> np.ndarra
             advance=lambda rows: advance(rows * job.accelerator.num_processes),
         )
     if found is None:
-        raise _interrupted(job, step)
+        raise job.interrupted(step)
     return found
-
-
-def _interrupted(job: Job, step: int) -> Interrupted:
-    number = job.stop.received or signal.SIGTERM  # None: another process was told
-    return Interrupted(
-        number, f"stopped by {signal.Signals(number).name} at step {step}; the same command resumes"
-    )
-
-
-def _main_first(accelerator: Accelerator, work: Callable[[], T]) -> T:
-    """Do `work` on the main process, then on the others: what it caches is there for them.
-
-    If it fails on the main process, that one raises and says why; the others leave quietly.
-    """
-    from accelerate.utils import broadcast_object_list
-
-    failure: TeensafeError | None = None
-    result: list[T] = []
-    if accelerator.is_main_process:
-        try:
-            result = [work()]
-        except TeensafeError as error:
-            failure = error
-    code = broadcast_object_list([failure.exit_code if failure else 0])[0]
-    if failure:
-        raise failure
-    if code:
-        raise SystemExit(code)
-    return result[0] if result else work()
 
 
 def _not_this_run(folder: Path | None, classifier: Classifier, job: Job) -> Failure:
@@ -465,13 +373,6 @@ def _not_this_run(folder: Path | None, classifier: Classifier, job: Job) -> Fail
             "resume on a like machine, or set train.precision (a new run)",
         )
     )
-
-
-def _shared(accelerator: Accelerator, value: str) -> str:
-    """The main process's value, on every process."""
-    from accelerate.utils import broadcast_object_list
-
-    return str(broadcast_object_list([value])[0])
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m train") -> int:

@@ -95,8 +95,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from train.__main__ import steps_of
     from train.data.plan import counts, table, token_lengths
+    from train.job import steps_of
     from train.lock import resolve
     from train.recipe import load
     from train.terminal import Terminal

@@ -12,11 +12,12 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
 
-from train.assessment import judge
+from train.assessment import judge, split_logits
 from train.data.corpus import Corpus
 from train.errors import InputError, Problem, guarded
 from train.evaluation import operating_points
@@ -66,8 +67,9 @@ def trainer(resolved: Resolved) -> dict[str, np.ndarray]:
     """Logits by split, [n, L]: the recipe's model and adapter under transformers.Trainer, dynamic padding,
     batches grouped by length.
 
-    Same base, adapter, seed, batch, epochs, rate and schedule; Trainer knows one rate for all parameters.
-    Its loss cannot leave unknown cells out, so the train rows must have none.
+    Same base, adapter, seed, batch, epochs, rate and schedule; Trainer knows one rate for all parameters, and
+    what is judged are its last weights. Its loss cannot leave unknown cells out, so the train rows must have
+    none. The scoring is ours: under `group_by_length` Trainer.predict returns the rows in another order.
     """
     import torch
     from datasets import Dataset
@@ -85,16 +87,13 @@ def trainer(resolved: Resolved) -> dict[str, np.ndarray]:
         recipe.model, recipe.adapter, encoding, corpus.labels, resolved.tokenizer, "fp32", recipe.train.seed
     )
 
-    def rows(split: str) -> Dataset:
-        chosen = corpus.rows(split)
-        tokens = [corpus.tokens[corpus.offsets[row] : corpus.offsets[row + 1]] for row in chosen]
-        return Dataset.from_dict({"input_ids": tokens, "labels": corpus.targets[chosen]})
-
+    chosen = corpus.rows("train")
+    tokens = [corpus.tokens[corpus.offsets[row] : corpus.offsets[row + 1]] for row in chosen]
+    rows = Dataset.from_dict({"input_ids": tokens, "labels": corpus.targets[chosen]})
     with tempfile.TemporaryDirectory() as folder:
         plan = TrainingArguments(
             output_dir=folder,
             per_device_train_batch_size=recipe.train.global_batch,
-            per_device_eval_batch_size=128,
             num_train_epochs=recipe.train.epochs or 1.0,
             max_steps=recipe.train.steps or -1,
             learning_rate=recipe.train.lr,
@@ -111,14 +110,18 @@ def trainer(resolved: Resolved) -> dict[str, np.ndarray]:
         runner = Trainer(
             made.model,
             plan,
-            train_dataset=rows("train"),
+            train_dataset=rows,
             data_collator=DataCollatorWithPadding(made.tokenizer),
         )
         runner.train()
-        return {split: runner.predict(rows(split)).predictions for split in JUDGED}
+    found = {
+        split: split_logits(made, corpus, split, accelerator=runner.accelerator, stopping=lambda: False)
+        for split in JUDGED
+    }
+    return {split: logits for split, logits in found.items() if logits is not None}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -128,7 +131,7 @@ def main() -> int:
         action="store_true",
         help="train with transformers.Trainer too (takes as long as the run)",
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     folder, terminal = find(options.run), Terminal()
     resolved = resolve(load(folder / "recipe.yaml"))
     corpus, policy = resolved.corpus, resolved.recipe.policy

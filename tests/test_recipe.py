@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tests.conftest import POLICY, REPOSITORY
+from train.checks import check
 from train.document import LARGEST, Node, merge
 from train.errors import InputError, Problem
-from train.recipe import Recipe, check, json_schema, load
+from train.recipe import Recipe, json_schema, load
 
 RECIPE = """\
 schema: 1
@@ -431,7 +432,7 @@ def test_a_metric_of_a_set_that_stays_empty(write: Callable[..., Path]) -> None:
 def test_check_is_quick_and_loads_nothing_heavy(write: Callable[..., Path]) -> None:
     program = (
         "import sys, time; begun = time.perf_counter()\n"
-        "from train.recipe import check, load\n"
+        "from train.checks import check\nfrom train.recipe import load\n"
         "assert check(load(sys.argv[1])) == ([], [])\n"
         "heavy = {'torch', 'transformers', 'numpy', 'pyarrow', 'peft', 'wandb', 'datasets', 'sklearn'}\n"
         "print(sorted(heavy & set(sys.modules)), time.perf_counter() - begun < 5)\n"  # < 1 s where nobody else works

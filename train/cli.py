@@ -79,7 +79,8 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from train.recipe import check, load
+    from train.checks import check
+    from train.recipe import load
 
     recipe = load(options.recipe, options.override)
     errors, warnings = check(recipe)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import train
+from train.checks import check
 from train.data.corpus import Corpus, build
 from train.data.encoding import Encoder
 from train.data.plan import counts
@@ -14,7 +15,7 @@ from train.data.source import content_digest
 from train.errors import InputError
 from train.files import canonical_json, sha256_bytes, sha256_file
 from train.model.backbone import digest, load_tokenizer
-from train.recipe import Recipe, check
+from train.recipe import Recipe
 
 
 @dataclass(frozen=True)

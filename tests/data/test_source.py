@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from train.data import rows as rows_module
-from train.data.rows import rows
-from train.data.source import Source, content_digest, read, resolve_format
+from train.data import delimited
+from train.data.rows import Table, resolve_format
+from train.data.source import Source, content_digest, read
 from train.errors import InputError
 from train.example import Example
 
@@ -91,7 +91,7 @@ def as_csv(delimiter: str = ",", table: list[dict[str, Any]] = CELLS) -> str:
 def test_text_formats(name: str, content: str, places: list[str], packed: bool) -> None:
     data = content.encode()
     path = Path(write(name + ".gz" * packed, gzip.compress(data) if packed else data))
-    found = list(rows(path, resolve_format(path, None), None, "utf-8"))
+    found = list(Table(path, resolve_format(path, None)).rows())
     assert [row for _, row in found] == CELLS
     assert [where for where, _ in found] == [place.replace(name, str(path)) for place in places]
     assert [e.labels["hate"] for e in examples(str(path))] == [1.0, 0.0, 0.25]
@@ -101,7 +101,7 @@ def test_text_formats(name: str, content: str, places: list[str], packed: bool) 
 def test_parquet_reads_only_the_mapped_columns() -> None:
     table = pa.table({"text": ["a", "b"], "y": [True, None], "vector": [[1.0], [2.0]]})
     pq.write_table(table, "x.parquet")
-    found = list(rows(Path("x.parquet"), "parquet", None, "utf-8", only={"text", "y"}))
+    found = list(Table(Path("x.parquet"), "parquet").rows(only={"text", "y"}))
     assert found == [
         ("x.parquet row 1", {"text": "a", "y": True}),
         ("x.parquet row 2", {"text": "b", "y": None}),
@@ -141,14 +141,14 @@ def test_byte_order_marks() -> None:
 
 def test_line_ends_and_blank_lines() -> None:
     assert [e.text for e in examples(write("a.csv", "text,y\r\n\r\na,1\r\nb,0"))] == ["a", "b"]
-    places = [w for w, _ in rows(Path("a.csv"), "csv", None, "utf-8")]
+    places = [w for w, _ in Table(Path("a.csv"), "csv").rows()]
     assert places == ["a.csv:3", "a.csv:4"]
     write("mac.csv", "text,y\ra,1\rb,0\r")
-    assert [w for w, _ in rows(Path("mac.csv"), "csv", None, "utf-8")] == ["mac.csv:2", "mac.csv:3"]
+    assert [w for w, _ in Table(Path("mac.csv"), "csv").rows()] == ["mac.csv:2", "mac.csv:3"]
     write("odd.csv", 'text,y\n"a\rb",1\nc,0\n')  # a lone carriage return inside a field is no line to grep
-    assert [w for w, _ in rows(Path("odd.csv"), "csv", None, "utf-8")] == ["odd.csv:2", "odd.csv:3"]
+    assert [w for w, _ in Table(Path("odd.csv"), "csv").rows()] == ["odd.csv:2", "odd.csv:3"]
     write("u.jsonl", '{"text": "a\u2028b", "y": 1}\n{"text": "c", "y": 1}\n')
-    assert [w for w, _ in rows(Path("u.jsonl"), "jsonl", None, "utf-8")] == ["u.jsonl:1", "u.jsonl:2"]
+    assert [w for w, _ in Table(Path("u.jsonl"), "jsonl").rows()] == ["u.jsonl:1", "u.jsonl:2"]
 
 
 def test_a_file_without_header_and_with_free_quote_marks() -> None:
@@ -191,7 +191,7 @@ def test_what_is_written_comes_back(texts: list[str]) -> None:
         (path / "x.jsonl").write_text(lines, encoding="utf-8", newline="")
         pq.write_table(pa.Table.from_pylist(table), path / "x.parquet")
         for file in path.iterdir():
-            found = rows(file, resolve_format(file, None), None, "utf-8")
+            found = Table(file, resolve_format(file, None)).rows()
             assert [row for _, row in found] == table, file.suffix
 
 
@@ -322,7 +322,7 @@ def test_quote_marks_that_are_never_closed(monkeypatch: pytest.MonkeyPatch) -> N
     path = write("x.csv", f'text,y\na,1\n"{SECRET},1\nb,0\n')
     message = refusal(path)
     assert message.startswith("x.csv:3: a quote mark opens a field here and is never closed")
-    monkeypatch.setattr(rows_module, "FIELD_LIMIT", 1000)
+    monkeypatch.setattr(delimited, "FIELD_LIMIT", 1000)
     message = refusal(write("y.csv", 'text,y\na,1\n"' + "b,0\n" * 500))
     assert message.startswith("y.csv:3: a field of over 1,000 characters")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from train.data.encoding import Encoder
-from train.data.source import Source, read, resolve_format
+from train.data.rows import resolve_format
+from train.data.source import Source, read
 from train.example import Example
 from train.files import canonical_json, sha256_bytes, whole_file, write_json
 

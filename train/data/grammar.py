@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from train.data.rows import Findings, Row, collapsed, is_folder, must_be_file, nearest, quoted
+from train.data.findings import Findings, is_folder, must_be_file, nearest, quoted
+from train.data.values import Row, collapsed
 from train.errors import InputError, Problem
 from train.spec import Spec
 

@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from train.data.rows import rows
-from train.data.source import resolve_format
+from train.data.rows import Table, resolve_format
 from train.errors import InputError, Problem
 from train.files import whole_file
 from train.serving.predictor import Predictor
@@ -40,7 +39,7 @@ def score(predictor: Predictor, source: Path, target: Path, advance: Callable[[i
 
 
 def _records(source: Path) -> Iterator[tuple[str, str]]:
-    for number, (where, row) in enumerate(rows(source, resolve_format(source, None), None, "utf-8")):
+    for number, (where, row) in enumerate(Table(source, resolve_format(source, None)).rows()):
         text: Any = row.get("text")
         if not isinstance(text, str):
             found = (

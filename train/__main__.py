@@ -140,7 +140,7 @@ def _run(job: Job) -> dict[str, Any]:
         classifier = create(
             recipe.model,
             recipe.adapter,
-            {"max_length": recipe.model.max_length.model_dump(mode="json")},
+            recipe.model.encoding(),
             corpus.labels,
             job.resolved.tokenizer,
             job.precision,

@@ -50,9 +50,9 @@ def split_logits(
     batches = scoring_batches(corpus.lengths[rows])[accelerator.process_index :: accelerator.num_processes]
     return logits(
         classifier.logits,
-        corpus.scoring(rows, batches),
-        len(rows),
-        len(corpus.labels),
+        corpus.encoder.batches(corpus.sequences(rows), batches),
+        (len(rows), len(corpus.labels)),
+        reduce=corpus.encoder.reduce,
         accelerator=accelerator,
         stopping=stopping,
         advance=advance,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from train.data import grammar
 from train.data.findings import must_be_file
-from train.data.rows import resolve_format
+from train.data.location import is_remote
 from train.data.source import Source
 from train.document import did_you_mean, display, siblings
 from train.errors import InputError, Problem
@@ -51,8 +51,10 @@ def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
 
 def _look_at(source: Source) -> None:
     """Raise InputError where a source's rows could not be read, as far as name, kind and rights tell."""
-    path = Path(source.path)
-    files = grammar.files(path) if resolve_format(path, source.format) == "grammar" else [path]
+    files: list[Path] = []
+    for path in source.paths().values():
+        if not is_remote(path) and (table := source.table(path)).format != "hub":
+            files += grammar.files(table.path) if table.format == "grammar" else [table.path]
     for file in files:
         must_be_file(file)
         if not os.access(file, os.R_OK):

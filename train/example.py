@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+TURN = "\x1e"
+"""Ends a turn of a conversation: the ASCII record separator, which no text a person types holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -17,7 +20,9 @@ class Example:
 
     `labels` holds a probability in [0, 1] or None (unknown) for each label the source speaks of; a label
     that is absent is unknown too. Rows with the same `group` (author, thread, template) never straddle
-    splits. The `id` survives to the prediction, so a wrong prediction walks back to its source row.
+    splits. The `id` survives to the prediction, so a wrong prediction walks back to its source row. `split`
+    is where the source puts it, `any` where that is ours to say. The turns of a conversation stand in `text`,
+    each ended by TURN but the last.
     """
 
     id: str
@@ -26,6 +31,7 @@ class Example:
     labels: Mapping[str, float | None]
     source: str
     slices: Mapping[str, str] = field(default_factory=dict)
+    split: str = "any"
 
 
 @dataclass(frozen=True, slots=True)

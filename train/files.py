@@ -7,6 +7,7 @@ old content or the new, and a crash or a full disk never leaves half of either.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -99,6 +100,22 @@ def point_link(link: Path, target: str) -> None:
     part.replace(link)
 
 
+def cache_folder() -> Path:
+    """`$TEENSAFE_CACHE`, default ~/.cache/teensafe: what can be made again. It holds texts."""
+    path = Path(os.environ.get("TEENSAFE_CACHE") or Path.home() / ".cache" / "teensafe")
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def in_package(address: str) -> Path:
+    """The place of `package:NAME/PATH`, whether or not it is there. The package is not imported."""
+    package, _, inner = address.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return Path(package) / inner
+    return Path(spec.submodule_search_locations[0]) / inner
+
+
 def sha256_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -106,6 +123,11 @@ def sha256_bytes(content: bytes) -> str:
 def sha256_file(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hashed(*key: object) -> int:
+    """A 60-bit number that is a pure function of JSON values: chance that can be had again."""
+    return int(sha256_bytes(canonical_json(key).encode())[:15], 16)
 
 
 def canonical_json(value: Any) -> str:

@@ -44,7 +44,9 @@ class Job:
     @cached_property
     def order(self) -> Order:
         corpus, recipe = self.resolved.corpus, self.resolved.recipe
-        return Order(corpus.lengths[corpus.rows("train")], recipe.data.seed, recipe.train.global_batch)
+        mixture = self.resolved.mixture
+        lengths = corpus.lengths[corpus.rows("train")]
+        return Order(lengths, recipe.data.seed, recipe.train.global_batch, mixture.epoch, mixture.size)
 
     @cached_property
     def steps(self) -> int:
@@ -73,7 +75,7 @@ class Job:
         for step in range(start, self.steps):
             chosen = rows[order.window(step)]
             pieces = micro_batches(chosen, corpus.lengths, accelerator.process_index, processes, size)
-            yield corpus.window(step, chosen, pieces)
+            yield corpus.window(step, chosen, pieces, recipe.data.seed, step // order.steps_per_epoch)
 
     def interrupted(self, step: int) -> Interrupted:
         number = self.stop.received or signal.SIGTERM  # None: another process was told
@@ -88,7 +90,7 @@ def steps_of(resolved: Resolved) -> int:
     if plan.steps is not None:
         return plan.steps
     assert plan.epochs is not None
-    return math.ceil(plan.epochs * math.ceil(len(resolved.corpus.rows("train")) / plan.global_batch))
+    return math.ceil(plan.epochs * math.ceil(resolved.mixture.size / plan.global_batch))
 
 
 def main_first(accelerator: Accelerator, work: Callable[[], T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import train
 from train.checks import check
 from train.data.corpus import Corpus, build
 from train.data.encoding import Encoder
+from train.data.mixture import Mixture, mix
 from train.data.plan import counts
 from train.data.source import content_digest
 from train.errors import InputError
@@ -25,6 +27,7 @@ class Resolved:
     base: str  # digest of the backbone
     tokenizer: Any
     corpus: Corpus
+    mixture: Mixture
 
     @property
     def identity(self) -> str:
@@ -62,7 +65,14 @@ def resolve(recipe: Recipe) -> Resolved:
     tokenizer = load_tokenizer(recipe.model, recipe.model.max_length.tokens)
     encoder = Encoder(tokenizer, recipe.model)
     corpus = build(recipe.data, recipe.labels, sources, encoder, recipe.where("labels"))
-    return Resolved(recipe, sources, base, tokenizer, corpus)
+    mixture = mix(
+        recipe.data.sources,
+        corpus.source[corpus.rows("train")],
+        recipe.data.epoch_rows,
+        recipe.data.seed,
+        partial(recipe.problem, "data"),
+    )
+    return Resolved(recipe, sources, base, tokenizer, corpus, mixture)
 
 
 def code_version() -> str:

@@ -52,7 +52,7 @@ def _moved(resolved: Resolved, lock: dict[str, object]) -> list[Problem]:
     changed = [source for source, digest in resolved.sources.items() if was.get(source) != digest]
     return [
         Problem(
-            resolved.recipe.data.sources[source].path,
+            resolved.recipe.where("data", "sources", source, "path"),
             f"source {source} is not the file the run was trained on",
             f"content {str(was.get(source))[:12]}, found {resolved.sources[source][:12]}",
             "restore the file, or train again on this one",

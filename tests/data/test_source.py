@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from train.data import delimited
+from train.data.reading import read
 from train.data.rows import Table, resolve_format
-from train.data.source import Source, content_digest, read
+from train.data.source import Source, content_digest
 from train.errors import InputError
 from train.example import Example
 

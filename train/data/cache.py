@@ -6,49 +6,45 @@ holds the source's texts, so its folder is readable by its owner only.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from train.data.encoding import Encoder
-from train.data.rows import resolve_format
-from train.data.source import Source, read
+from train.data.reading import read
+from train.data.source import Source
+from train.data.values import collapsed
 from train.example import Example
-from train.files import canonical_json, sha256_bytes, whole_file, write_json
+from train.files import cache_folder, canonical_json, sha256_bytes, whole_file, write_json
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when reading or encoding changes what the file holds."""
 CHUNK = 2_000
-
-
-def folder() -> Path:
-    """`$TEENSAFE_CACHE`, default ~/.cache/teensafe."""
-    path = Path(os.environ.get("TEENSAFE_CACHE") or Path.home() / ".cache" / "teensafe")
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
+_MIXING = {"path", "licence", "synthetic", "all_negative", "share", "rows", "max_repeats"}  # not of its rows
 
 
 def encoded(
     name: str, source: Source, digest: str, encoder: Encoder
 ) -> tuple[datasets.Dataset, dict[str, int]]:
-    """The source's examples, memory-mapped: id, group, text, source, label.<L>, slice.<k>, input_ids.
+    """The source's examples, memory-mapped: id, group, text, source, split, twin, label.<L>, slice.<k>,
+    input_ids.
 
     With it, how many rows were left out for what reason (`bad_rows: drop`). `digest` is the source's content
     digest. Raises InputError where the source is wrong.
     """
     import datasets
 
-    mapping = source.model_dump(mode="json", exclude={"path", "licence", "synthetic"})
-    form = resolve_format(Path(source.path), source.format)
-    key = sha256_bytes(canonical_json([FORMAT, name, form, mapping, digest, encoder.digest]).encode())
-    path = folder() / f"{name}-{key[:32]}.arrow"
+    mapping = source.model_dump(mode="json", exclude=_MIXING)
+    forms = [[claim, source.table(path).format] for claim, path in source.paths().items()]
+    key = sha256_bytes(canonical_json([FORMAT, name, forms, mapping, digest, encoder.digest]).encode())
+    path = cache_folder() / f"{name}-{key[:32]}.arrow"
     if not path.exists():
         _write(path, name, source, encoder)
     try:
@@ -67,7 +63,8 @@ def _schema(source: Source) -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema(
-        [(column, pa.string()) for column in ("id", "group", "text", "source")]
+        [(column, pa.string()) for column in ("id", "group", "text", "source", "split")]
+        + [("twin", pa.int64())]
         + [(f"label.{label}", pa.float32()) for label in sorted(source.labels)]
         + [(f"slice.{key}", pa.string()) for key in sorted(source.slices)]
         + [("input_ids", pa.list_(pa.int32()))]
@@ -86,6 +83,8 @@ def _write(path: Path, name: str, source: Source, encoder: Encoder) -> None:
                 "group": [example.group for example in chunk],
                 "text": [example.text for example in chunk],
                 "source": [name] * len(chunk),
+                "split": [example.split for example in chunk],
+                "twin": [_twin(example.text) for example in chunk],
                 "input_ids": list(encoder([example.text for example in chunk])),
             }
             for label in source.labels:
@@ -94,6 +93,12 @@ def _write(path: Path, name: str, source: Source, encoder: Encoder) -> None:
                 columns[f"slice.{key}"] = [example.slices.get(key) for example in chunk]
             stream.write_batch(pa.RecordBatch.from_pydict(columns, schema=schema))
         write_json(path.with_suffix(".json"), dict(reading.left_out))
+
+
+def _twin(text: str) -> int:
+    """A number that texts which read the same share: 63 bits of a hash."""
+    digest = hashlib.blake2b(collapsed(text).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
 
 
 def _chunks(examples: Iterator[Example]) -> Iterator[list[Example]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,35 +13,41 @@ from pydantic import Field
 from train.data import cache
 from train.data.encoding import Encoder
 from train.data.source import Source
-from train.data.split import NAMES, Split, assign
+from train.data.split import NAMES, Split, levels
+from train.data.twins import unite
 from train.errors import InputError, Problem
 from train.example import Batch, Window
-from train.files import whole_file
+from train.files import hashed, whole_file
 from train.spec import Spec
 
 if TYPE_CHECKING:
     import datasets
     import numpy as np
+    import pyarrow as pa
 
 
 class Data(Spec):
     seed: int = 17
     """Order of the training examples."""
     split: Split = Split()
+    epoch_rows: int | None = Field(default=None, ge=1)
+    """Examples in an epoch; default: every training row once, but for what `share` and `rows` say."""
     sources: dict[str, Source] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Every example of a recipe. Positions 0..n-1 address its rows everywhere.
+    """Every example of a recipe, equal texts united. Positions 0..n-1 address its rows everywhere.
 
-    table: memory-mapped columns id, group, text, source, slice.<k>; targets: float32 [n, L], NaN where
-    unknown; split, source: str [n]; synthetic: bool [n]; tokens with offsets: int32, row i is
+    table: memory-mapped columns id, group, text, source, slice.<k>, of m >= n rows as the sources have them;
+    row: int64 [n], the table's row of each position; targets: float32 [n, L], NaN where unknown; split,
+    source: str [n]; synthetic: bool [n]; tokens with offsets: int32, row i of the table is
     tokens[offsets[i]:offsets[i + 1]].
     """
 
     labels: tuple[str, ...]
     table: datasets.Dataset
+    row: np.ndarray
     targets: np.ndarray
     split: np.ndarray
     source: np.ndarray
@@ -51,13 +57,17 @@ class Corpus:
     encoder: Encoder
     left_out: Mapping[str, Mapping[str, int]]
     """Rows that `bad_rows: drop` left out, by source and reason."""
+    united: np.ndarray
+    """Position of each row of the table, int64 [m]."""
+    contradictions: Mapping[str, int]
+    """By label: texts that one row calls positive and another negative. Their cell is the rows' mean."""
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Tokens of each row, int64 [n]."""
+        """Tokens of each row that the model sees at once, int64 [n]."""
         import numpy as np
 
-        return np.diff(self.offsets)
+        return np.minimum(np.diff(self.offsets)[self.row], self.encoder.tokens)
 
     def rows(self, split: str) -> np.ndarray:
         """Positions of a split, ascending."""
@@ -67,19 +77,29 @@ class Corpus:
 
     def column(self, name: str, rows: np.ndarray) -> np.ndarray:
         """A table column at `rows`, object array; missing values are None."""
-        return self.table.data.column(name).take(_index(rows)).to_numpy(zero_copy_only=False)
+        return self.table.data.column(name).take(_index(self.row[rows])).to_numpy(zero_copy_only=False)
 
     def texts(self, rows: np.ndarray) -> list[str]:
         return list(self.column("text", rows))
 
-    def batch(self, rows: np.ndarray) -> Batch:
+    def sequences(self, rows: np.ndarray) -> list[np.ndarray]:
+        """The tokens of each row, whole."""
+        return [self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in self.row[rows]]
+
+    def batch(self, rows: np.ndarray, *draw: int) -> Batch:
+        """Rows to train on; of a text of several windows the one that `draw`, such as (seed, epoch), falls to."""
         import torch
 
-        sequences = [self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows]
         ids = tuple(self.column("id", rows))
-        return Batch(rows, ids, self.encoder.pad(sequences), torch.from_numpy(self.targets[rows]))
+        seen = [
+            windows[hashed(*draw, id) % len(windows)]
+            if len(windows := self.encoder.windows(whole)) > 1
+            else whole
+            for id, whole in zip(ids, self.sequences(rows), strict=True)
+        ]
+        return Batch(rows, ids, self.encoder.pad(seen), torch.from_numpy(self.targets[rows]))
 
-    def window(self, step: int, rows: np.ndarray, pieces: Sequence[np.ndarray]) -> Window:
+    def window(self, step: int, rows: np.ndarray, pieces: Sequence[np.ndarray], *draw: int) -> Window:
         """One update: `rows` over all processes, of which this process computes `pieces`.
 
         A process with no piece (the window is smaller than the number of processes) computes one row with
@@ -88,27 +108,28 @@ class Corpus:
         import numpy as np
         import torch
 
-        batches = [self.batch(piece) for piece in pieces]
+        batches = [self.batch(piece, *draw) for piece in pieces]
         if not batches:
-            idle = self.batch(rows[:1])
+            idle = self.batch(rows[:1], *draw)
             batches = [Batch(idle.rows, idle.ids, idle.inputs, torch.full_like(idle.targets, torch.nan))]
         known = int(np.count_nonzero(~np.isnan(self.targets[rows])))
         return Window(step, len(rows), known, tuple(batches))
 
     def write_split(self, path: Path) -> None:
-        """Which split each row fell to: id, group, source, split; no text."""
+        """Which split each row fell to: id, group, source, split, united_with (the id of the row that stands
+        for all with this text, null for itself); no text."""
+        import numpy as np
         import pyarrow as pa
+        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         columns = {name: self.table.data.column(name) for name in ("id", "group", "source")}
+        stands = self.row[self.united]
+        other = pa.array(np.where(stands == np.arange(len(stands)), -1, stands))
+        names = columns["id"].take(pc.if_else(pc.less(other, 0), None, other))
+        columns |= {"split": pa.array(self.split[self.united]), "united_with": names}
         with whole_file(path) as part:
-            pq.write_table(pa.table({**columns, "split": pa.array(self.split)}), part)
-
-    def scoring(self, rows: np.ndarray, batches: Sequence[np.ndarray]) -> Iterator[Batch]:
-        """Batches of `rows`; each batch's own `rows` are positions within `rows`."""
-        for batch in batches:
-            found = self.batch(rows[batch])
-            yield Batch(batch, found.ids, found.inputs, found.targets)
+            pq.write_table(pa.table(columns), part)
 
 
 def _index(rows: np.ndarray) -> object:
@@ -124,9 +145,10 @@ def build(
     encoder: Encoder,
     where: str,
 ) -> Corpus:
-    """Read (or map from the cache) every source and assign the splits.
+    """Read (or map from the cache) every source, unite equal texts, assign the splits.
 
-    Labels and sources stand in the order of their names: how files list them is no part of a run.
+    Labels and sources stand in the order of their names, real sources before synthetic ones: how files list
+    them is no part of a run.
 
     labels: those to train, None for all that have a positive in train;
     digests: content digest by source; where: the place in the recipe that names the labels.
@@ -136,19 +158,24 @@ def build(
     import numpy as np
     import pyarrow as pa
 
-    sources = dict(sorted(data.sources.items()))
+    sources = dict(sorted(data.sources.items(), key=lambda item: (item[1].synthetic, item[0])))
     read = {name: cache.encoded(name, source, digests[name], encoder) for name, source in sources.items()}
     parts = [part for part, _ in read.values()]
+    sizes = [len(part) for part in parts]
     table = pa.concat_tables([part.data.table for part in parts], promote_options="default")
-    split = _assign(data.split, table.column("group"))
+    number = np.repeat(np.arange(len(sources)), sizes)
     declared = sorted({label for source in sources.values() for label in source.labels})
     wanted = [label for label in declared if labels is None or label in labels]
-    targets = np.column_stack([table.column(f"label.{label}").to_numpy() for label in wanted]).astype(
-        "float32"
-    )
+    cells = np.column_stack([table.column(f"label.{label}").to_numpy() for label in wanted]).astype("float32")
+    for position, source in enumerate(sources.values()):
+        if source.all_negative:
+            absent = [column for column, label in enumerate(wanted) if label not in source.labels]
+            cells[np.ix_(number == position, absent)] = 0.0
+    twins = unite(table.column("twin").to_numpy(), cells)
+    split = _assign(data.split, table, number, twins.of)[twins.first]
     if empty := [name for name in NAMES if not (split == name).any()]:
         raise InputError(_empty_split(where, empty, len(split)))
-    positive = ((targets > 0.5) & (split == "train")[:, None]).any(axis=0)
+    positive = ((twins.targets > 0.5) & (split == "train")[:, None]).any(axis=0)
     if labels is not None and not positive.all():
         raise InputError(
             [_no_positive(where, label) for label, some in zip(wanted, positive, strict=True) if not some]
@@ -157,27 +184,36 @@ def build(
         raise InputError([_no_positive(where, label) for label in wanted])
     lists = table.column("input_ids").combine_chunks()
     lists = lists if isinstance(lists, pa.Array) else pa.concat_arrays(lists.chunks)
-    sizes = [len(part) for part in parts]
+    names = np.array(list(sources), dtype=object)
+    kept = tuple(label for label, some in zip(wanted, positive, strict=True) if some)
     return Corpus(
-        labels=tuple(label for label, some in zip(wanted, positive, strict=True) if some),
+        labels=kept,
         table=datasets.Dataset(datasets.table.InMemoryTable(table)),
-        targets=np.ascontiguousarray(targets[:, positive]),
+        row=twins.first,
+        targets=np.ascontiguousarray(twins.targets[:, positive]),
         split=split,
-        source=np.repeat(np.array(list(sources), dtype=object), sizes),
-        synthetic=np.repeat([source.synthetic for source in sources.values()], sizes),
+        source=names[number[twins.first]],
+        synthetic=np.array([source.synthetic for source in sources.values()])[number[twins.first]],
         tokens=lists.flatten().to_numpy(),
         offsets=np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]),
         encoder=encoder,
         left_out={name: reasons for name, (_, reasons) in read.items() if reasons},
+        united=twins.of,
+        contradictions={
+            label: int(count) for label, count in zip(wanted, twins.contradictions, strict=True) if count
+        },
     )
 
 
-def _assign(split: Split, groups: object) -> np.ndarray:
+def _assign(split: Split, table: pa.Table, source: np.ndarray, twin: np.ndarray) -> np.ndarray:
+    """The split of every row of the table, object [n]."""
     import numpy as np
 
-    encoded = groups.combine_chunks().dictionary_encode()  # type: ignore[attr-defined]
-    names = np.array([assign(split, group) for group in encoded.dictionary.to_pylist()], dtype=object)
-    return names[encoded.indices.to_numpy()]
+    groups = table.column("group").combine_chunks().dictionary_encode()
+    claims = table.column("split").combine_chunks().dictionary_encode()
+    claim = np.array(claims.dictionary.to_pylist(), dtype=object)[claims.indices.to_numpy()]
+    found = levels(split, groups.dictionary.to_pylist(), groups.indices.to_numpy(), claim, source, twin)
+    return np.array(NAMES, dtype=object)[found]
 
 
 def _empty_split(where: str, empty: Sequence[str], rows: int) -> Problem:

@@ -65,7 +65,8 @@ def _header(records: Iterator[tuple[int, list[str]]], path: Path, found: Finding
     line, header = next(records, (0, []))
     if not line:
         found.stop(str(path), EMPTY, remedy=WHOLE)
-    if repeated := sorted({name for name in header if name and header.count(name) > 1}):
+    header = [name or f"column {number}" for number, name in enumerate(header, 1)]
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
         what = f"the header names {quoted(repeated)} more than once"
         found.stop(f"{path}:{line}", what, "each name once", "columns: [...], if the file has no header line")
     return header

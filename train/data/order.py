@@ -7,6 +7,7 @@ Neither the number of processes nor the micro-batch enters, so neither changes w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -22,15 +23,26 @@ def shuffled(n: int, *key: int) -> np.ndarray:
 
 
 class Order:
-    """Global batches of positions into `lengths`, epoch after epoch."""
+    """Global batches of positions into `lengths`, epoch after epoch.
 
-    def __init__(self, lengths: np.ndarray, seed: int, global_batch: int) -> None:
-        self._lengths, self._seed, self._size = lengths, seed, global_batch
-        self.steps_per_epoch = math.ceil(len(lengths) / global_batch)
+    members: epoch -> the positions it holds, int64 [size], with repeats if need be; default: each once.
+    """
+
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        seed: int,
+        global_batch: int,
+        members: Callable[[int], np.ndarray] | None = None,
+        size: int | None = None,
+    ) -> None:
+        self._lengths, self._seed, self._size, self._members = lengths, seed, global_batch, members
+        self.steps_per_epoch = math.ceil((len(lengths) if size is None else size) / global_batch)
         self._epoch = lru_cache(maxsize=1)(self._make_epoch)
 
     def _make_epoch(self, epoch: int) -> list[np.ndarray]:
-        order = shuffled(len(self._lengths), self._seed, epoch)
+        members = np.arange(len(self._lengths)) if self._members is None else self._members(epoch)
+        order = members[shuffled(len(members), self._seed, epoch)]
         pools = [order[i : i + POOL * self._size] for i in range(0, len(order), POOL * self._size)]
         grouped = [pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools]
         batches = [pool[i : i + self._size] for pool in grouped for i in range(0, len(pool), self._size)]

@@ -13,13 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from train.data import delimited, grammar
+from train.data import delimited, grammar, hub
 from train.data.findings import EMPTY, WHOLE, Findings, is_folder, must_be_file, quoted
 from train.data.lines import Lines
 from train.data.values import Row
 from train.errors import InputError, Problem
 
-Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "grammar"]
+Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "grammar", "hub"]
 
 SAMPLE = 1000  # rows of a JSON file that tell its columns
 DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -33,6 +33,7 @@ _SUFFIXES: dict[str, Format] = {
     ".yaml": "grammar",
 }
 _UNPACKED_ONLY = ("parquet", "grammar")
+_NO_FILE = ("grammar", "hub")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Table:
         InputError.
         """
         notes = Findings(self.path) if found is None else found
-        if self.format != "grammar":
+        if self.format not in _NO_FILE:
             must_be_file(self.path)
         any_row = False
         for row in self._rows(only, notes):
@@ -76,6 +77,8 @@ class Table:
     def _rows(self, only: Collection[str] | None, found: Findings) -> Iterator[Row]:
         if self.format == "grammar":
             return grammar.rows(self.path)
+        if self.format == "hub":
+            return hub.Address.parse(str(self.path)).rows()
         if self.format == "parquet":
             return _parquet(self.path, only, found)
         if self.format == "json":
@@ -87,8 +90,10 @@ class Table:
     def columns(self) -> list[str]:
         """The header or schema; for JSON and JSONL the keys of the first 1,000 items."""
         found = Findings(self.path)
-        if self.format != "grammar":
+        if self.format not in _NO_FILE:
             must_be_file(self.path)
+        if self.format == "hub":
+            return hub.Address.parse(str(self.path)).columns()
         if self.format == "parquet":
             return _parquet_columns(self.path, found)
         if self.is_delimited:

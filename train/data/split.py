@@ -1,13 +1,16 @@
-"""Which split a group belongs to: a pure function of (seed, group)."""
+"""Which split a row is in: by (seed, group), by what its source claims, and with its twins."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from train.spec import Spec
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Split(Spec):
@@ -32,6 +35,9 @@ class Split(Spec):
 
 NAMES = ("train", "dev", "calibration", "test")
 """The splits, from the least to the most held out."""
+ANY = "any"
+Claim = Literal["any", "train", "dev", "calibration", "test"]
+"""Where a source puts a row; `any`: by its group's hash, to the splits the source does not claim."""
 
 
 def assign(split: Split, group: str) -> str:
@@ -43,3 +49,41 @@ def assign(split: Split, group: str) -> str:
             return name
         u -= share
     return "train"
+
+
+def levels(
+    split: Split, names: list[str], group: np.ndarray, claim: np.ndarray, source: np.ndarray, twin: np.ndarray
+) -> np.ndarray:
+    """The split of every row, as a position in NAMES, int8 [n].
+
+    names: the groups; group: int [n], which of them a row is of; claim: str [n]; source: int [n]; twin:
+    int [n], equal for rows with equal texts. Groups that share a text are one, and all of it goes to the most
+    held-out split that any of its rows is in: a text is never trained on and judged by.
+    """
+    import numpy as np
+
+    hashed = np.array([NAMES.index(assign(split, name)) for name in names], dtype=np.int8)
+    level = hashed[group]
+    for number in np.unique(source):
+        mine = source == number
+        claimed = claim[mine]
+        for name in NAMES[1:]:
+            if (claimed == name).any():  # its held-out rows are chosen: no other may join them
+                level[mine & (claim == ANY) & (level == NAMES.index(name))] = 0
+    for position, name in enumerate(NAMES):
+        level[claim == name] = position
+    whole = _joined(group, twin, len(names))
+    highest = np.zeros(int(whole.max(initial=-1)) + 1, dtype=np.int8)
+    np.maximum.at(highest, whole[group], level)
+    return highest[whole[group]]
+
+
+def _joined(group: np.ndarray, twin: np.ndarray, groups: int) -> np.ndarray:
+    """Component of each group, int [groups]: groups are joined by rows that are twins."""
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    twins = int(twin.max(initial=-1)) + 1
+    edges = coo_array((np.ones(len(group), bool), (group, groups + twin)), shape=(groups + twins,) * 2)
+    return np.asarray(connected_components(edges, directed=False)[1][:groups])

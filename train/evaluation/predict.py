@@ -1,13 +1,11 @@
-"""Scoring a set with a model, over all processes."""
+"""Scoring texts with a model, over all processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-
-from train.example import Batch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -16,30 +14,40 @@ if TYPE_CHECKING:
 
 def logits(
     forward: Callable[[Mapping[str, Tensor]], Tensor],
-    batches: Iterable[Batch],
-    rows: int,
-    labels: int,
+    batches: Iterable[tuple[np.ndarray, Mapping[str, Tensor]]],
+    shape: tuple[int, int],
     *,
-    accelerator: Accelerator,
-    stopping: Callable[[], bool],
+    reduce: Literal["max", "mean"],
+    accelerator: Accelerator | None = None,
+    stopping: Callable[[], bool] = lambda: False,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> np.ndarray | None:
-    """Logits of every row, float32 [rows, labels], equal on all processes; None if a signal cut it short.
+    """Logits of every row, float32 `shape` = [rows, labels], equal on all processes; None if a signal cut it
+    short.
 
-    `batches` are this process's: over all processes each row occurs exactly once, so that adding what the
-    processes computed gives every row its one value and no padding has to be removed.
+    `batches`: (row of each input, inputs), this process's. Over all processes each row occurs in one, with
+    all of its windows, whose logits `reduce` makes one; so adding what the processes computed gives every row
+    its one value, and no padding has to be removed.
     """
     import torch
 
-    found = torch.zeros((rows, labels), device=accelerator.device)
+    device = accelerator.device if accelerator else torch.device("cpu")
+    found = torch.full(shape, -torch.inf if reduce == "max" else 0.0, device=device)
+    windows = torch.zeros(shape[0], 1, device=device)
     cut = False
-    for batch in batches:
+    for rows, inputs in batches:
         if cut := stopping():
             break
-        found[torch.as_tensor(batch.rows, device=accelerator.device)] = forward(batch.inputs)
-        advance(len(batch.rows))
-    cut_anywhere = accelerator.reduce(torch.tensor([float(cut)], device=accelerator.device), "sum")
-    if cut_anywhere.item() > 0:
-        return None
-    summed: np.ndarray = accelerator.reduce(found, "sum").cpu().numpy()
-    return summed
+        at = torch.as_tensor(rows, device=device)
+        seen = forward(inputs).to(device)
+        advance(len(torch.unique(at[windows[at, 0] == 0])))
+        windows.index_add_(0, at, torch.ones(len(rows), 1, device=device))
+        if reduce == "max":
+            found.index_reduce_(0, at, seen, "amax")
+        else:
+            found.index_add_(0, at, seen)
+    found = torch.where(windows > 0, found / (1 if reduce == "max" else windows.clamp(min=1)), 0.0)
+    if accelerator:
+        cut = accelerator.reduce(torch.tensor([float(cut)], device=device), "sum").item() > 0
+        found = found if cut else accelerator.reduce(found, "sum")
+    return None if cut else found.cpu().numpy()

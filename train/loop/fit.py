@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from train.errors import Failure, Problem
 from train.example import Batch, Window
-from train.files import canonical_json, sha256_bytes
+from train.files import hashed
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +58,7 @@ def fit(
     trained = [p for p in model.parameters() if p.requires_grad]
     clock = time.perf_counter()
     for window in windows:
-        torch.manual_seed(_mixed(seed, window.step, accelerator.process_index))
+        torch.manual_seed(hashed(seed, window.step, accelerator.process_index))
         lr = rate(window.step)
         model.train()
         total = torch.zeros((), device=accelerator.device)
@@ -92,10 +92,6 @@ def fit(
 
 def _finite(value: float) -> bool:
     return value - value == 0
-
-
-def _mixed(*key: int) -> int:
-    return int(sha256_bytes(canonical_json(key).encode())[:15], 16)
 
 
 def _not_finite(

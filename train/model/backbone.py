@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from train.errors import InputError, Problem
-from train.files import canonical_json, sha256_bytes, sha256_file
+from train.files import canonical_json, in_package, sha256_bytes, sha256_file
 from train.spec import Spec
 
 if TYPE_CHECKING:
@@ -34,11 +33,7 @@ def local_folder(backbone: Backbone) -> Path | None:
     A package is located without being imported.
     """
     if backbone.base.startswith("package:"):
-        package, _, inner = backbone.base.removeprefix("package:").partition("/")
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            return Path(package) / inner
-        return Path(spec.submodule_search_locations[0]) / inner
+        return in_package(backbone.base)
     if backbone.base.startswith((".", "/", "~")):
         return Path(backbone.base).expanduser()
     return None

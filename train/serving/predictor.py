@@ -12,6 +12,7 @@ from train.data.order import scoring_batches
 from train.errors import InputError, Problem
 from train.evaluation.operating_points import OperatingPoint, apply
 from train.evaluation.operating_points import read as read_points
+from train.evaluation.predict import logits
 from train.example import Prediction
 from train.loop.checkpoints import MANIFEST, open_checkpoint
 from train.model.classifier import Classifier
@@ -44,11 +45,14 @@ class Predictor:
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Float32 [n, L], in the order of `texts`."""
         tokens = self._encoder(texts)
-        lengths = np.array([len(sequence) for sequence in tokens], dtype=np.int64)
-        found = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
-        for batch in scoring_batches(lengths):
-            inputs = self._encoder.pad([tokens[row] for row in batch])
-            found[batch] = self._classifier.logits(inputs).cpu().numpy()
+        lengths = np.array([min(len(sequence), self._encoder.tokens) for sequence in tokens], dtype=np.int64)
+        found = logits(
+            self._classifier.logits,
+            self._encoder.batches(tokens, scoring_batches(lengths)),
+            (len(texts), len(self.labels)),
+            reduce=self._encoder.reduce,
+        )
+        assert found is not None  # nothing stops it
         return found
 
     def predict(self, ids: Sequence[str], texts: Sequence[str]) -> list[Prediction]:

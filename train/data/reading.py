@@ -1,0 +1,348 @@
+"""A source's rows to examples: each row judged, what is wrong with it said once and at its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from train.data.cells import reader
+from train.data.delimited import other_delimiter
+from train.data.findings import Findings, nearest, quoted
+from train.data.rows import Format
+from train.data.source import SliceColumn, Source
+from train.data.split import ANY, Claim
+from train.data.values import NotOneValue, Row, as_shown, collapsed, plain, several
+from train.errors import InputError, Problem
+from train.example import TURN, Example
+
+LONGEST_TEXT = 100_000  # characters
+PLACES = 10  # rows named in a message about many
+
+
+def read(name: str, source: Source) -> Reading:
+    """The source's examples, in file order.
+
+    Raises InputError: at once where a file or a column is missing or a file is unreadable; after the last row
+    with everything that is wrong with single rows.
+    """
+    parts: list[_Part] = []
+    for claim, path in source.paths().items():
+        table = source.table(path)
+        if table.format == "grammar":
+            made = list(table.rows())  # parsed once, for its columns and for its rows
+            source = source.model_copy(update={"id": source.id or "id", "group": source.group or "template"})
+            _require_columns(source, table.path, str(table.path), list(made[0][1]))
+            parts.append(_Part(claim, table.path, lambda found, made=made: iter(made)))  # type: ignore[misc]
+            continue
+        if not table.is_delimited:
+            _refuse_delimiting(source, table.path, table.format)
+        headed = table.is_delimited and source.columns is None
+        where = f"{table.path}:1" if headed else str(table.path)
+        _require_columns(source, table.path, where, table.columns())
+        only = {column for _, column in source.reads()}
+        parts.append(_Part(claim, table.path, lambda found, t=table, o=only: t.rows(o, found)))  # type: ignore[misc]
+    return Reading(name, source, parts)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One file of a source."""
+
+    claim: Claim
+    path: Path
+    rows: Callable[[Findings], Iterator[Row]]
+
+
+class Reading(Iterator[Example]):
+    """Examples of one source. After the last one, or so far: `rows` read, and why some were `left_out`."""
+
+    def __init__(self, name: str, source: Source, parts: list[_Part]) -> None:
+        self.rows = 0
+        self.left_out: Counter[str] = Counter()
+        self._name, self._source, self._parts = name, source, parts
+        self._found = Findings(parts[0].path)
+        self._constants = {key: value for key, value in source.slices.items() if isinstance(value, str)}
+        self._sliced = {key: v.column for key, v in source.slices.items() if isinstance(v, SliceColumn)}
+        self._group_columns = several(source.group)
+        self._examples = self._read()
+
+    @property
+    def dropped(self) -> int:
+        return self.left_out.total()
+
+    def __next__(self) -> Example:
+        return next(self._examples)
+
+    def _read(self) -> Iterator[Example]:
+        source, found = self._source, self._found
+        ids = array("q")  # hashes: 8 bytes a row; a suspicion is looked into by reading again
+        placed = self._placed()
+        for _, example in _aggregated(source, placed, found) if source.aggregate else placed:
+            if source.id:
+                ids.append(hash(example.id))
+            yield example
+        self._report_repeated_ids(ids)
+        found.close()
+        if self.rows == self.dropped:
+            reasons = ", ".join(f"{count:,} {fault}" for fault, count in self.left_out.most_common())
+            what = f"no usable row among {self.rows:,}: {reasons}"
+            found.stop(str(self._parts[0].path), what, "rows with a text")
+
+    def _placed(self) -> Iterator[tuple[tuple[str, tuple[str | None, ...]], Example]]:
+        """((place, item), example) of each usable row; the item is what `aggregate` says it belongs to."""
+        source, found = self._source, self._found
+        cells = {label: reader(label, said, found) for label, said in source.labels.items()}
+        by = several(source.aggregate.by) if source.aggregate else ()
+        unusable = _Unusable(self._parts[0].path)
+        for part in self._parts:
+            named = f"{part.claim}/" if isinstance(source.path, dict) else ""
+            for number, (where, row) in enumerate(part.rows(found)):
+                self.rows += 1
+                text, fault = _text(source, row)
+                if fault:
+                    if source.bad_rows == "drop":
+                        self.left_out[fault] += 1
+                    else:
+                        unusable.note(where, fault)
+                    continue
+                labels = {label: cell.read(where, row) for label, cell in cells.items()}
+                try:
+                    example = self._example(row, text, f"{named}{number}", labels)
+                    item = tuple(plain(row.get(column)) for column in by)
+                except NotOneValue as error:
+                    found.add(where, f"id, group, split, slice or item: {error}", "a text or a number")
+                    continue
+                except UnicodeEncodeError:
+                    what = "id, group or slice: half a character (a lone surrogate)"
+                    found.add(where, what, "whole characters")
+                    continue
+                except KeyError as unlisted:
+                    self._unlisted_split(where, str(unlisted.args[0]))
+                    continue
+                if example.id == f"{self._name}:":
+                    found.add(where, f'the id column "{source.id}" is empty', "an id in every row")
+                    continue
+                yield (where, item), replace(example, split=part.claim) if part.claim != ANY else example
+        for cell in cells.values():
+            cell.report()
+        unusable.report(found)
+
+    def _example(
+        self, row: Mapping[str, Any], text: str, number: str, labels: dict[str, float | None]
+    ) -> Example:
+        """Raises NotOneValue, UnicodeEncodeError, and KeyError for a value that `split.map` does not list."""
+        name, source = self._name, self._source
+        own = plain(row.get(source.id)) if source.id else number
+        slices = self._constants
+        if self._sliced:
+            values = {key: plain(row.get(column)) for key, column in self._sliced.items()}
+            slices = slices | {key: value for key, value in values.items() if value}
+        group = _group(name, text, [plain(row.get(column)) for column in self._group_columns])
+        "".join((own or "", group, *slices.values())).encode()
+        claim = source.split.map[plain(row.get(source.split.column)) or ""] if source.split else ANY
+        return Example(f"{name}:{own or ''}", group, text, labels, name, slices, claim)
+
+    def _unlisted_split(self, where: str, value: str) -> None:
+        assert self._source.split
+        what = f'split: column "{self._source.split.column}" is {as_shown(value)}, which `map` does not list'
+        self._found.add(where, what, f"one of {quoted(self._source.split.map)}", "list it under split.map")
+
+    def _report_repeated_ids(self, ids: array[int]) -> None:
+        if not ids or self._source.aggregate:
+            return
+        import numpy as np
+
+        hashes, counts = np.unique(np.frombuffer(ids, dtype=np.int64), return_counts=True)
+        suspects = set(hashes[counts > 1].tolist())
+        if not suspects:
+            return
+        first: dict[str, str] = {}
+        told = set()
+        for where, own in self._own_ids():
+            if hash(f"{self._name}:{own}") not in suspects:
+                continue
+            if own not in first:
+                first[own] = where
+            elif own not in told:
+                told.add(own)
+                self._found.add(
+                    where,
+                    f"id {as_shown(own, most=0 if ' ' in own else 80)} is already at {first[own]}",
+                    "an id of its own in each row",
+                )
+
+    def _own_ids(self) -> Iterator[tuple[str, str]]:
+        """(place, id) of the rows that gave an example, read once more."""
+        for part in self._parts:
+            for where, row in part.rows(Findings(part.path)):
+                if _text(self._source, row)[1]:
+                    continue
+                try:
+                    yield where, plain(row.get(str(self._source.id))) or ""
+                except NotOneValue:
+                    continue
+
+
+_OF_AN_ITEM = ("text", "group", "slices", "split")
+
+
+def _aggregated(
+    source: Source,
+    placed: Iterator[tuple[tuple[str, tuple[str | None, ...]], Example]],
+    found: Findings,
+) -> Iterator[tuple[None, Example]]:
+    """One example an item, in the order of their first rows: cells are means of the rows' known ones.
+
+    Text, group, slices and split are the item's: rows that disagree in them are a finding.
+    """
+    first: dict[tuple[str | None, ...], tuple[str, Example]] = {}
+    cells: dict[tuple[str | None, ...], list[Mapping[str, float | None]]] = {}
+    for (where, item), example in placed:
+        place, begun = first.setdefault(item, (where, example))
+        differing = [part for part in _OF_AN_ITEM if getattr(example, part) != getattr(begun, part)]
+        if differing:
+            what = f"{', '.join(differing)} differ from {place}, a row of the same item"
+            found.add(where, what, "rows of one item that agree", "more columns under aggregate.by")
+        cells.setdefault(item, []).append(example.labels)
+    ids: dict[str, str] = {}
+    for item, (where, example) in first.items():
+        if (place := ids.setdefault(example.id, where)) != where:
+            found.add(where, f"the id is that of another item, at {place}", "an id of its own in each item")
+        labels = {label: _mean([row[label] for row in cells[item]]) for label in source.labels}
+        yield None, replace(example, labels=labels)
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+# --- texts and groups ---------------------------------------------------------------------------------------
+
+
+def _text(source: Source, row: Mapping[str, Any]) -> tuple[str, str]:
+    """(the text, why it cannot be used or "")."""
+    if source.text is not None:
+        text: Any = row.get(source.text)
+        fault = _fault(text)
+        return ("", fault) if fault else (text.replace(TURN, " "), "")
+    turns = _turns(source, row)
+    if turns is None:
+        return "", "without a list of turns"
+    if not turns or not turns[-1][1]:
+        return "", "without a last turn"
+    kept = (f"{speaker}: {text}" for speaker, text in turns if text)
+    text = TURN.join(turn.replace(TURN, " ") for turn in kept)
+    return text, _fault(text)
+
+
+def _turns(source: Source, row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
+    """(speaker, text) of each turn; None where the column holds no list of turns."""
+    if not isinstance(source.turns, str):
+        return [(turn.speaker, _stripped(row.get(turn.text))) for turn in source.turns or ()]
+    told = row.get(source.turns)
+    if isinstance(told, str):
+        try:
+            told = json.loads(told)
+        except ValueError:
+            return None
+    if not isinstance(told, list):
+        return None
+    found = []
+    for turn in told:
+        if not isinstance(turn, dict):
+            return None
+        speaker, text = turn.get("speaker", turn.get("role")), turn.get("text", turn.get("content"))
+        if not isinstance(speaker, str) or not isinstance(text, str):
+            return None
+        found.append((speaker, text.strip()))
+    return found
+
+
+def _stripped(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _fault(text: Any) -> str:
+    """Why a text cannot be used; "" if it can."""
+    if text is None:
+        return "missing"
+    if not isinstance(text, str):
+        return "not a string"
+    if len(text) > LONGEST_TEXT:
+        return f"longer than {LONGEST_TEXT:,} characters"
+    if not text or text.isspace():
+        return "empty"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "with half a character (a lone surrogate)"
+    return ""
+
+
+class _Unusable:
+    """Rows without a usable text: how many of each kind, and where the first ones are."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._counts: Counter[str] = Counter()
+        self._places: list[str] = []
+
+    def note(self, where: str, fault: str) -> None:
+        self._counts[fault] += 1
+        if len(self._places) < PLACES:
+            self._places.append(where)
+
+    def report(self, found: Findings) -> None:
+        total = self._counts.total()
+        if not total:
+            return
+        kinds = ", ".join(f"{count:,} {fault}" for fault, count in self._counts.most_common())
+        others = ", ".join(place.removeprefix(self._path).lstrip(": ") for place in self._places[1:])
+        also = f"; also {others}{' ...' if total > PLACES else ''}" if others else ""
+        what = f"{total:,} {'row has' if total == 1 else 'rows have'} no usable text ({kinds}){also}"
+        found.add(self._places[0], what, "a text in every row", "set bad_rows: drop to leave such rows out")
+
+
+def _group(name: str, text: str, values: list[str | None]) -> str:
+    """What must stay in one split: the given values; without any, texts that read the same."""
+    if any(values):
+        return f"{name}:{'|'.join(value or '' for value in values)}"
+    return f"text:{hashlib.sha256(collapsed(text).encode()).hexdigest()[:16]}"
+
+
+# --- before the rows ----------------------------------------------------------------------------------------
+
+
+def _require_columns(source: Source, path: Path, where: str, header: list[str]) -> None:
+    absent = [(field, column) for field, column in source.reads() if column not in header]
+    if not absent:
+        return
+    if source.columns is None and (hint := other_delimiter(header)):
+        what = f"the header is a single field, without the column {quoted([absent[0][1]])}"
+        raise InputError(Problem(where, what, "columns set apart by the delimiter", hint))
+    problems = []
+    for field, column in absent:
+        near = nearest(column, header)
+        remedy = quoted([near]) if near else ""
+        problems.append(
+            Problem(where, f"{field}: no column {quoted([column])}", f"one of {quoted(header)}", remedy)
+        )
+    raise InputError(problems)
+
+
+def _refuse_delimiting(source: Source, path: Path, format: Format) -> None:
+    given = {"delimiter": source.delimiter is not None, "columns": source.columns is not None}
+    named = [
+        *(field for field, is_given in given.items() if is_given),
+        *([] if source.quotes else ["quotes"]),
+    ]
+    if named:
+        what = f"{', '.join(named)} given for a {format} file"
+        raise InputError(Problem(str(path), what, "csv or tsv", "remove it, or set format:"))

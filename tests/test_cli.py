@@ -31,7 +31,7 @@ def seconds_and_modules(*arguments: str) -> tuple[float, set[str], int]:
     return seconds, set(json.loads(done.stderr.splitlines()[-1])), done.returncode
 
 
-HEAVY = {"torch", "transformers", "peft", "accelerate", "wandb", "datasets", "daft"}
+HEAVY = {"torch", "transformers", "peft", "accelerate", "wandb", "datasets", "daft", "requests"}
 
 
 def test_help_is_instant_and_loads_nothing_heavy() -> None:

@@ -385,6 +385,15 @@ def test_one_wrong_file_does_not_keep_the_others_away(
     assert "HTTP 404" in capsys.readouterr().err
 
 
+def test_a_wrong_file_is_told_even_where_the_server_then_goes_away(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answers = [Answer(status=404), *[Answer(status=503)] * TRIES]
+    assert "toy/b.csv" in failure(server, tmp_path, toy(a=b"gone", b=b"busy", c=b"never asked for"))
+    assert "HTTP 404" in capsys.readouterr().err
+    assert {path for path, _ in server.asked} == {"/toy/a.csv", "/toy/b.csv"}
+
+
 def test_busy_then_served(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     past = "Wed, 21 Oct 2015 07:28:00 GMT"
     server.answers = [

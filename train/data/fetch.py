@@ -23,6 +23,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util.retry import Retry
 
 from train.data.public import PublicFile, PublicSource, notice
+from train.document import COMMAND_LINE
 from train.errors import Failure, InputError, Interrupted, Problem
 from train.files import put_in_place, sha256_file, write_text
 from train.terminal import Terminal
@@ -107,9 +108,11 @@ def _must_be_address(mirror: str) -> None:
     except ValueError:
         sound = False
     if not sound:
-        raise InputError(Problem("--from", "is no address", "such as https://data.example.com/public"))
+        raise InputError(
+            Problem(COMMAND_LINE, "--from is no address", "such as https://data.example.com/public")
+        )
     if parts.username is not None:
-        raise InputError(Problem("--from", "holds a user name", "an address alone", "put it in ~/.netrc"))
+        raise InputError(Problem(COMMAND_LINE, "--from holds a user name", "none", "put it in ~/.netrc"))
 
 
 def _items(name: str, source: PublicSource, to: Path, mirror: str | None) -> Iterator[Item]:
@@ -199,6 +202,9 @@ def _fetch_all(
             except _Wrong as wrong:
                 problems.append(wrong.problem)
                 continue
+            except Failure as failure:
+                problems.append(failure.problem)
+                break
             write_text(item.place.with_name("SOURCE.md"), notice(item.source, source))
             put_in_place(item.part, item.place)
             earlier = f", {decimal(before)} of it by an earlier call" if before else ""

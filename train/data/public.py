@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from train.document import build, did_you_mean, read
+from train.document import COMMAND_LINE, build, did_you_mean, read
 from train.errors import InputError, Problem
 from train.spec import Spec
 

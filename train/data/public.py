@@ -86,13 +86,9 @@ def chosen(names: Sequence[str]) -> dict[str, PublicSource]:
     known = catalogue()
     unknown = [name for name in dict.fromkeys(names) if name not in known]
     if unknown:
+        what = "no public source is named"
         raise InputError(
-            [
-                Problem(
-                    "command line", f"no public source is named {name!r}", remedy=did_you_mean(name, known)
-                )
-                for name in unknown
-            ]
+            [Problem(COMMAND_LINE, f"{what} {name!r}", "", did_you_mean(name, known)) for name in unknown]
         )
     return {name: known[name] for name in (names or known)}
 

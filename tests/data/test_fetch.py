@@ -117,7 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = body if answer.cut is None else body[: answer.cut]
         self.server.sent.append(len(body))
         self.wfile.write(body)
-        time.sleep(answer.hold)
+        if answer.hold:
+            time.sleep(answer.hold)
 
     def log_message(self, *_: object) -> None:
         pass

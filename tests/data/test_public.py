@@ -31,7 +31,7 @@ def count_rows(path: Path) -> int:
         return sum(any(cells) for cells in rows) - 1
 
 
-@pytest.mark.parametrize(("name", "file"), FILES, ids="/".join)
+@pytest.mark.parametrize(("name", "file"), FILES, ids=[f"{name}/{file}" for name, file in FILES])
 def test_the_catalogue_describes_the_published_bytes(name: str, file: str, real_data: Path) -> None:
     known, path = catalogue()[name].files[file], real_data / name / file
     assert (path.stat().st_size, sha256_file(path)) == (known.bytes, known.sha256)

@@ -96,7 +96,7 @@ def fetch(
                 _fetch_all(missing, sources, terminal, pause)
         except KeyboardInterrupt:
             raise Interrupted(signal.SIGINT, f"stopped; {AGAIN}") from None
-    terminal.say(f"{to}: {len(missing)} fetched, {len(items) - len(missing)} there already")
+    terminal.say(f"{to}: {len(missing)} of {len(items)} files fetched, the others were there")
     return len(missing)
 
 
@@ -217,7 +217,6 @@ def _fetch_all(
 
 def _fetch(session: requests.Session, item: Item, advance: Advance, say: Say, pause: float) -> None:
     """Make the part the published file. Raises _Wrong, or Failure when nothing comes any more."""
-    item.place.parent.mkdir(parents=True, exist_ok=True)
     if item.part.is_symlink():  # nothing is written elsewhere
         item.part.unlink()
     doubtful = item.have > 0  # an earlier call's part may be of another file: then once more, from the start
@@ -269,6 +268,7 @@ def _receive(session: requests.Session, item: Item, advance: Advance) -> None:
         with session.get(item.address, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
             at = _beginning(answer, item, have)
             advance(at - have)  # back to 0 where the server does not continue
+            item.part.parent.mkdir(parents=True, exist_ok=True)
             with item.part.open("ab" if at else "wb", buffering=0) as stream:
                 for piece in answer.iter_content(PIECE):
                     at += len(piece)

@@ -580,6 +580,8 @@ def test_exit_codes_of_a_wrong_server_and_a_changed_file(
     err = capsys.readouterr().err
     assert f"serves a file of {len(BODY):,} bytes" in err
     assert catalogue()["xstest"].files["xstest_prompts.csv"].sha256 in err
+    assert files(tmp_path) == []
+    (tmp_path / "xstest").mkdir()
     (tmp_path / "xstest/xstest_prompts.csv").write_text("mine")
     assert main(command) == 2
     assert "--force" in capsys.readouterr().err

@@ -96,7 +96,7 @@ def fetch(
                 _fetch_all(missing, sources, terminal, pause)
         except KeyboardInterrupt:
             raise Interrupted(signal.SIGINT, f"stopped; {AGAIN}") from None
-    terminal.say(f"{to}: {len(missing)} of {len(items)} files fetched, the others were there")
+    terminal.say(f"{to}: {len(items)} published file(s), {len(missing)} of them fetched now")
     return len(missing)
 
 

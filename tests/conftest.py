@@ -10,6 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# the same examples every time; HYPOTHESIS_PROFILE=default looks for new ones
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "disabled"

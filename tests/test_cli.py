@@ -31,7 +31,7 @@ def seconds_and_modules(*arguments: str) -> tuple[float, set[str], int]:
     return seconds, set(json.loads(done.stderr.splitlines()[-1])), done.returncode
 
 
-HEAVY = {"torch", "transformers", "peft", "accelerate", "wandb", "datasets", "daft"}
+HEAVY = {"torch", "transformers", "peft", "accelerate", "wandb", "datasets", "daft", "requests"}
 
 
 def test_help_is_instant_and_loads_nothing_heavy() -> None:
@@ -102,7 +102,7 @@ def test_a_wrong_name_is_exit_2_and_no_traceback(
 
 
 def test_every_verb_has_help_that_teaches() -> None:
-    for verb in ("check", "plan", "schema", "train", "evaluate", "score"):
+    for verb in ("check", "plan", "schema", "train", "evaluate", "score", "data", "data fetch"):
         with pytest.raises(SystemExit) as done:
-            main([verb, "--help"])
+            main([*verb.split(), "--help"])
         assert done.value.code == 0

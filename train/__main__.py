@@ -156,7 +156,8 @@ def _run(job: Job) -> dict[str, Any]:
         if job.run:
             _mend_links(root, folder, progress, job.terminal)
     if job.run:
-        job.run.status("running", progress.step, steps=job.steps)
+        processes = job.accelerator.num_processes
+        job.run.status("running", progress.step, steps=job.steps, processes=processes)
 
     def keep() -> None:
         if job.run:

@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return train(given[1:], "teensafe train")
     options = _parser().parse_args(given)
-    return guarded(f"teensafe {options.verb}", lambda: int(options.work(options)))
+    program = " ".join(filter(None, ("teensafe", options.verb, getattr(options, "stage", ""))))
+    return guarded(program, lambda: int(options.work(options)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +71,34 @@ def _parser() -> argparse.ArgumentParser:
         "--output", required=True, type=Path, help="JSONL to write; it appears when all is scored"
     )
     score.set_defaults(work=_score)
+
+    _data(verbs.add_parser("data", help="get the data that recipes read"))
     return parser
+
+
+def _data(data: argparse.ArgumentParser) -> None:
+    stages = data.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    fetch = stages.add_parser(
+        "fetch",
+        help="public sources, from pinned upstream commits, sha256 checked",
+        description="Bring public sources to DIR/<name>/, each with a SOURCE.md that says whose it is. "
+        "What is there and whole is left alone; what was cut goes on where it stopped. "
+        "The texts hold real abuse.",
+        epilog="example: teensafe data fetch davidson; proxies are taken from HTTPS_PROXY",
+    )
+    fetch.add_argument("name", nargs="*", help="a source, as --list names it; default: all")
+    fetch.add_argument("--to", type=Path, metavar="DIR", help="default: $TEENSAFE_DATA, else ./data")
+    fetch.add_argument("--list", action="store_true", help="print what there is, without any network")
+    fetch.add_argument(
+        "--from",
+        dest="mirror",
+        metavar="URL",
+        help="a server that holds a copy of DIR, asked instead of GitHub",
+    )
+    fetch.add_argument(
+        "--force", action="store_true", help="replace files that differ from what is published"
+    )
+    fetch.set_defaults(work=_data_fetch)
 
 
 def _recipe(parser: argparse.ArgumentParser) -> None:
@@ -163,6 +191,20 @@ def _score(options: argparse.Namespace) -> int:
     with terminal.bar("score", total=None) as advance:
         count = score(predictor, options.input, options.output, advance)
     terminal.say(f"{count} texts scored: {options.output}")
+    return 0
+
+
+def _data_fetch(options: argparse.Namespace) -> int:
+    from train.data.public import chosen, data_folder, listing
+
+    sources = chosen(options.name)
+    if options.list:
+        sys.stdout.writelines(f"{line}\n" for line in listing(sources))
+        return 0
+    from train.data.fetch import fetch
+    from train.terminal import Terminal
+
+    fetch(sources, options.to or data_folder(), Terminal(), mirror=options.mirror, force=options.force)
     return 0
 
 

@@ -41,14 +41,19 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        _sync(part)
         part.chmod(0o666 & ~_umask())
-        part.replace(path)
-        _sync(path.parent)
+        put_in_place(part, path)
     except BaseException:
         with suppress(FileNotFoundError):
             part.unlink()
         raise
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Give a finished file its name, in one step, once all of it is on the disk."""
+    _sync(part)
+    part.replace(path)
+    _sync(path.parent)
 
 
 @contextmanager

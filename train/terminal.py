@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
@@ -29,12 +30,14 @@ class Terminal:
         self._err.print(line, markup=False)
 
     @contextmanager
-    def bar(self, what: str, total: int | None, done: int = 0) -> Iterator[Callable[..., None]]:
+    def bar(
+        self, what: str, total: int | None, done: int = 0, *, of_bytes: bool = False
+    ) -> Iterator[Callable[..., None]]:
         """A progress bar; yields advance(count, note=""). Without a terminal nothing is drawn."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            DownloadColumn() if of_bytes else MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from train.errors import InputError, guarded
 
@@ -124,37 +123,17 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from train.data.plan import counts, table, token_lengths
-    from train.job import steps_of
     from train.lock import resolve
+    from train.planning import plan, show
     from train.recipe import load
     from train.terminal import Terminal
 
-    recipe = load(options.recipe, options.override)
-    resolved = resolve(recipe)
-    lengths = token_lengths(resolved.corpus, recipe.model.max_length.tokens)
-    found: dict[str, Any] = {
-        "run": resolved.run_name,
-        "steps": steps_of(resolved),
-        "tokens": lengths,
-        "counts": counts(resolved.corpus),
-        "left_out": resolved.corpus.left_out,
-    }
+    resolved = resolve(load(options.recipe, options.override))
+    found = plan(resolved)
     if options.json:
         sys.stdout.write(json.dumps(found, allow_nan=False) + "\n")
-        return 0
-    terminal = Terminal()
-    terminal.show(table(found["counts"]))
-    for source, reasons in resolved.corpus.left_out.items():
-        terminal.show(
-            f"{source}: left out {', '.join(f'{n:,} {why}' for why, n in reasons.items())} (bad_rows: drop)"
-        )
-    terminal.show(
-        f"tokens a text: median {lengths['median']}, 95% {lengths['p95']}, longest {lengths['max']}; "
-        f"{lengths['share_at_limit']:.1%} at the limit of {recipe.model.max_length.tokens}\n"
-        f"updates: {found['steps']} of {recipe.train.global_batch} examples\n"
-        f"run: {resolved.run_name}"
-    )
+    else:
+        show(found, resolved, Terminal())
     return 0
 
 

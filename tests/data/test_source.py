@@ -486,7 +486,7 @@ def test_slices() -> None:
     assert [dict(e.slices) for e in found] == [{"kind": "x", "lang": "de", "n": "2"}, {"kind": "x"}]
     path = jsonl("y.jsonl", {"text": "a", "y": 1, "l": [SECRET]})
     message = refusal(path, slices={"lang": {"column": "l"}})
-    assert "y.jsonl:1: id, group or slice: a list instead of one value" in message
+    assert "y.jsonl:1: id, group, split, slice or item: a list instead of one value" in message
     path = jsonl("z.jsonl", {"text": "a", "y": "\ud800\x1b", "l": "\ud800"})
     assert "z.jsonl:1: id, group or slice: half a character" in refusal(path, slices={"l": {"column": "l"}})
     assert r'"\ud800\u001b" (1 rows)' in refusal(path)  # messages can be printed

@@ -28,18 +28,17 @@ def _score() -> int:
 
     from train.data.order import scoring_batches
     from train.evaluation.predict import logits
-    from train.example import Batch
 
     accelerator = Accelerator()
     assert accelerator.num_processes == 2
     lengths = np.arange(ROWS) % 11 + 1
     mine = scoring_batches(lengths, tokens=40, rows=7)[accelerator.process_index :: 2]
-    batches = [Batch(rows, (), {"x": torch.tensor(rows)}, torch.empty(0)) for rows in mine]
+    batches = [(rows, {"x": torch.tensor(rows)}) for rows in mine]
     found = logits(
         lambda inputs: torch.stack([inputs["x"] + 0.5, -inputs["x"] - 0.5], dim=1),
         batches,
-        ROWS,
-        2,
+        (ROWS, 2),
+        reduce="max",
         accelerator=accelerator,
         stopping=lambda: False,
     )
@@ -49,8 +48,8 @@ def _score() -> int:
     cut = logits(
         lambda inputs: torch.zeros(len(inputs["x"]), 2),
         batches,
-        ROWS,
-        2,
+        (ROWS, 2),
+        reduce="max",
         accelerator=accelerator,
         stopping=lambda: accelerator.process_index == 1,
     )

@@ -14,7 +14,6 @@ from train.data import cache
 from train.data.encoding import Encoder
 from train.data.source import Source
 from train.data.split import NAMES, Split, levels
-from train.data.twins import unite
 from train.errors import InputError, Problem
 from train.example import Batch, Window
 from train.files import hashed, whole_file
@@ -87,16 +86,14 @@ class Corpus:
         return [self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in self.row[rows]]
 
     def batch(self, rows: np.ndarray, *draw: int) -> Batch:
-        """Rows to train on; of a text of several windows the one that `draw`, such as (seed, epoch), falls to."""
+        """Rows to train on; of a text's windows the one that `draw`, such as (seed, epoch), falls to."""
         import torch
 
         ids = tuple(self.column("id", rows))
-        seen = [
-            windows[hashed(*draw, id) % len(windows)]
-            if len(windows := self.encoder.windows(whole)) > 1
-            else whole
-            for id, whole in zip(ids, self.sequences(rows), strict=True)
-        ]
+        seen = []
+        for id, whole in zip(ids, self.sequences(rows), strict=True):
+            windows = self.encoder.windows(whole)
+            seen.append(windows[hashed(*draw, id) % len(windows)] if len(windows) > 1 else whole)
         return Batch(rows, ids, self.encoder.pad(seen), torch.from_numpy(self.targets[rows]))
 
     def window(self, step: int, rows: np.ndarray, pieces: Sequence[np.ndarray], *draw: int) -> Window:
@@ -157,6 +154,8 @@ def build(
     import datasets
     import numpy as np
     import pyarrow as pa
+
+    from train.data.twins import unite
 
     sources = dict(sorted(data.sources.items(), key=lambda item: (item[1].synthetic, item[0])))
     read = {name: cache.encoded(name, source, digests[name], encoder) for name, source in sources.items()}

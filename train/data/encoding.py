@@ -75,6 +75,17 @@ class Encoder:
         return self._length.tokens
 
     @property
+    def unknown(self) -> int | None:
+        """The token for what the vocabulary lacks."""
+        found: int | None = self._tokenizer.unk_token_id
+        return found
+
+    @property
+    def specials(self) -> int:
+        """Special tokens of a text."""
+        return len(self._before) + len(self._after)
+
+    @property
     def reduce(self) -> Literal["max", "mean"]:
         return self._length.reduce
 

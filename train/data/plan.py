@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from train.data.corpus import Corpus
+from train.data.mixture import Mixture
 from train.data.split import NAMES
 
 
@@ -35,14 +36,32 @@ def counts(corpus: Corpus) -> list[dict[str, Any]]:
     return found
 
 
+def passes(mixture: Mixture, epochs: float) -> list[dict[str, Any]]:
+    """One row a source: training rows, how many stand in an epoch, and how often each is seen in all."""
+    return [
+        {
+            "source": name,
+            "rows": len(rows),
+            "in_epoch": mixture.quota[name],
+            "repeats": mixture.repeats(name),
+            "seen": mixture.repeats(name) * epochs,
+        }
+        for name, rows in mixture.positions.items()
+    ]
+
+
 def token_lengths(corpus: Corpus, limit: int) -> dict[str, int | float]:
-    """Quantiles of the texts' tokens, and the share of texts that reach the limit (cut or just fitting)."""
-    quantiles = np.quantile(corpus.lengths, [0.5, 0.95, 1.0])
+    """Quantiles of the texts' tokens, and the share of texts that reach the limit (longer, or just fitting).
+
+    Where longer texts are cut, all that is known of them is that they reach it.
+    """
+    whole = np.diff(corpus.offsets)[corpus.row]
+    quantiles = np.quantile(whole, [0.5, 0.95, 1.0])
     return {
         "median": int(quantiles[0]),
         "p95": int(quantiles[1]),
         "max": int(quantiles[2]),
-        "share_at_limit": float((corpus.lengths >= limit).mean()),
+        "share_at_limit": float((whole >= limit).mean()),
     }
 
 
@@ -66,4 +85,23 @@ def table(found: Sequence[Mapping[str, Any]]) -> Table:
         for (owner, label), line in lines.items():
             if owner == source:
                 drawn.add_row("", label, *(line[split] for split in NAMES))
+    return drawn
+
+
+def passes_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """Of `passes`: how much of each source an epoch and the whole training hold."""
+    drawn = Table(title="mixture", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, padding=0)
+    drawn.add_column("source")
+    for header in ("train rows", "in an epoch", "share", "a row an epoch", "a row in all"):
+        drawn.add_column(header, justify="right")
+    total = sum(line["in_epoch"] for line in found)
+    for line in found:
+        drawn.add_row(
+            line["source"],
+            f"{line['rows']:,}",
+            f"{line['in_epoch']:,}",
+            f"{line['in_epoch'] / total:.1%}",
+            f"{line['repeats']:.2f}x",
+            f"{line['seen']:.2f}x",
+        )
     return drawn

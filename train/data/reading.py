@@ -104,6 +104,9 @@ class Reading(Iterator[Example]):
             named = f"{part.claim}/" if isinstance(source.path, dict) else ""
             for number, (where, row) in enumerate(part.rows(found)):
                 self.rows += 1
+                if not _taken(source, row):
+                    self.left_out["not among `only`"] += 1
+                    continue
                 text, fault = _text(source, row)
                 if fault:
                     if source.bad_rows == "drop":
@@ -143,7 +146,10 @@ class Reading(Iterator[Example]):
         if self._sliced:
             values = {key: plain(row.get(column)) for key, column in self._sliced.items()}
             slices = slices | {key: value for key, value in values.items() if value}
-        group = _group(name, text, [plain(row.get(column)) for column in self._group_columns])
+        keys = [plain(row.get(column)) for column in self._group_columns]
+        if source.pair:
+            keys = sorted(key for column in source.pair if (key := plain(row.get(column))))
+        group = _group(name, text, keys)
         "".join((own or "", group, *slices.values())).encode()
         claim = source.split.map[plain(row.get(source.split.column)) or ""] if source.split else ANY
         return Example(f"{name}:{own or ''}", group, text, labels, name, slices, claim)
@@ -181,7 +187,7 @@ class Reading(Iterator[Example]):
         """(place, id) of the rows that gave an example, read once more."""
         for part in self._parts:
             for where, row in part.rows(Findings(part.path)):
-                if _text(self._source, row)[1]:
+                if not _taken(self._source, row) or _text(self._source, row)[1]:
                     continue
                 try:
                     yield where, plain(row.get(str(self._source.id))) or ""
@@ -224,6 +230,16 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 # --- texts and groups ---------------------------------------------------------------------------------------
+
+
+def _taken(source: Source, row: Mapping[str, Any]) -> bool:
+    for column, values in source.only.items():
+        try:
+            if plain(row.get(column)) not in values:
+                return False
+        except NotOneValue:
+            return False
+    return True
 
 
 def _text(source: Source, row: Mapping[str, Any]) -> tuple[str, str]:

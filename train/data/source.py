@@ -73,11 +73,15 @@ class Source(Spec):
     turns: str | Annotated[tuple[Turn, ...], Field(min_length=1)] | None = None
     """A conversation: a column that holds a list of {speaker, text} (or {role, content}), or a column a turn.
     The last turn is what the labels speak of. Of a conversation too long, the last turns are kept."""
+    only: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Column -> its values in the rows to take; other rows are left out and counted."""
     id: str | None = None
     """Column that identifies a row; default: the row's number in the file, from 0 (a grammar's own ids)."""
     group: str | tuple[str, ...] | None = None
     """Column(s) that must stay in one split (author, thread); default: equal texts stay together, and the
     texts of one template."""
+    pair: tuple[str, str] | None = None
+    """Columns with a row's own key and that of its contrast; the two stay in one split. Or say `group`."""
     split: SplitColumn | None = None
     """The source's own split column; default: data.split."""
     aggregate: Aggregate | None = None
@@ -123,6 +127,8 @@ class Source(Spec):
             raise ValueError("say either text or turns")
         if self.split and isinstance(self.path, dict):
             raise ValueError("say either split or a path for each split")
+        if self.group is not None and self.pair is not None:
+            raise ValueError("say either group or pair")
         if self.share is not None and self.rows is not None:
             raise ValueError("say either share or rows")
         return self
@@ -145,9 +151,11 @@ class Source(Spec):
             yield "turns", self.turns
         else:
             yield from (("turns", turn.text) for turn in self.turns or ())
+        yield from (("only", column) for column in self.only)
         if self.id is not None:
             yield "id", self.id
         yield from (("group", column) for column in several(self.group))
+        yield from (("pair", column) for column in self.pair or ())
         if self.split:
             yield "split", self.split.column
         if self.aggregate:

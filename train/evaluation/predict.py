@@ -43,7 +43,7 @@ def logits(
         advance(len(torch.unique(at[windows[at, 0] == 0])))
         windows.index_add_(0, at, torch.ones(len(rows), 1, device=device))
         if reduce == "max":
-            found.index_reduce_(0, at, seen, "amax")
+            found.scatter_reduce_(0, at[:, None].expand_as(seen), seen, "amax")
         else:
             found.index_add_(0, at, seen)
     found = torch.where(windows > 0, found / (1 if reduce == "max" else windows.clamp(min=1)), 0.0)

@@ -187,7 +187,7 @@ LINE = {line.strip().partition(":")[0]: n for n, line in enumerate(RECIPE.splitl
         ("hate: hate", "hate: {column: 5}", "hate", "data.sources.posts.labels.hate.column: 5", "text", "put it in quotes"),
         ("path: posts.csv", "path: ${env:NOPE}/x", "path", "data.sources.posts.path: the variable NOPE is not set", "", "export NOPE=..., or write ${env:NOPE:-a default}"),
         ("path: posts.csv", "path: ${HOME}/x", "path", "data.sources.posts.path: '${HOME}/x' holds an unknown ${...}", "${env:NAME} or ${env:NAME:-default}", ""),
-        ("path: posts.csv", "path: 'hub:a/b:train'", "path", "a hub id without a commit: what it names can change", "hub:OWNER/NAME@COMMIT:SPLIT", ""),
+        ("path: posts.csv", "path: 'hub:a/b:train'", "path", "data.sources.posts.path: a hub id without a commit: what it names can change; expected hub:OWNER/NAME@COMMIT:SPLIT or hub:OWNER/NAME@COMMIT:CONFIG:SPLIT; COMMIT is 40 hex digits", "", ""),
         ("name: toy", "name: My Run", "name", "name: 'My Run'", "lower-case letters, digits, `-`, `_` and `.`; the run folder's name begins with it", ""),
         ("schema: 1", "schema: 2", "schema", "schema: 2", "1", ""),
         ("policy: policy.yaml", "policy: polcy.yaml", "policy", "policy: polcy.yaml does not exist", "a YAML file", "did you mean policy.yaml?"),

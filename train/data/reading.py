@@ -148,7 +148,7 @@ class Reading(Iterator[Example]):
             slices = slices | {key: value for key, value in values.items() if value}
         keys = [plain(row.get(column)) for column in self._group_columns]
         if source.pair:
-            keys = sorted(key for column in source.pair if (key := plain(row.get(column))))
+            keys = [*sorted(key for column in source.pair if (key := plain(row.get(column))))]
         group = _group(name, text, keys)
         "".join((own or "", group, *slices.values())).encode()
         claim = source.split.map[plain(row.get(source.split.column)) or ""] if source.split else ANY

@@ -102,7 +102,7 @@ def test_a_wrong_name_is_exit_2_and_no_traceback(
 
 
 def test_every_verb_has_help_that_teaches() -> None:
-    for verb in ("check", "plan", "schema", "train", "evaluate", "score"):
+    for verb in ("check", "plan", "schema", "train", "evaluate", "report", "score"):
         with pytest.raises(SystemExit) as done:
             main([verb, "--help"])
         assert done.value.code == 0

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from train.data.source import content_digest, read
+from train.data.source import Source, content_digest, read
 from train.errors import InputError
 from train.evaluation.predictions import Predictions
 from train.policy import Policy
@@ -35,6 +34,9 @@ class Shown:
 
     text: str | None
     reason: str = ""
+
+
+_WITHHELD = Shown(None, "tier 3: not shown")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def hardest(predictions: Predictions, policy: Policy, texts: Mapping[str, Shown]
             id = str(predictions.ids[row])
             shown = texts.get(id, Shown(None, "not found in its source"))
             if tier == ESCALATED or escalated[row]:
-                shown = Shown(None, "tier 3: not shown")
+                shown = _WITHHELD
             target, score = predictions.targets[row, column], predictions.scores[row, column]
             return Hard(id, str(predictions.source[row]), float(target), float(score), shown)
 
@@ -111,30 +113,36 @@ def look_up(
     folder: Path, digests: Mapping[str, str], wanted: Mapping[str, Iterable[str]]
 ) -> dict[str, Shown]:
     """id -> text, for ids by source; digests: each source's content when the run `folder` was trained."""
-    found: dict[str, Shown] = {}
     try:
         recipe = load_recipe(folder / "recipe.yaml")
     except InputError:
         return _none(wanted, "this version cannot read the run's recipe")
     escalated = {name for name, label in recipe.policy.labels.items() if label.tier == ESCALATED}
+    found: dict[str, Shown] = {}
     for name, ids in wanted.items():
-        source, missing = recipe.data.sources.get(name), set(ids)
+        source = recipe.data.sources.get(name)
         if source is None or not Path(source.path).exists():
-            found |= _none({name: missing}, "its source is not on this machine")
+            found |= _none({name: ids}, "its source is not on this machine")
             continue
-        if content_digest(source) != digests.get(name):
-            found |= _none({name: missing}, "its source has changed since")
-            continue
-        with suppress(InputError):  # a row that was left out of training, after all that are wanted
-            for example in read(name, source):
-                if example.id in missing:
-                    missing.discard(example.id)
-                    grave = any((example.labels.get(label) or 0) > 0 for label in escalated)
-                    found[example.id] = (
-                        Shown(None, "tier 3: not shown") if grave else Shown(visible(example.text, LONGEST))
-                    )
-                    if not missing:
-                        break
+        try:
+            if content_digest(source) == digests.get(name):
+                found |= _texts(name, source, set(ids), escalated)
+            else:
+                found |= _none({name: ids}, "its source has changed since")
+        except InputError:
+            found |= _none({name: ids}, "its source cannot be read")
+    return found
+
+
+def _texts(name: str, source: Source, ids: set[str], escalated: set[str]) -> dict[str, Shown]:
+    """Reads the source as far as the last of `ids`. Raises InputError."""
+    found: dict[str, Shown] = {}
+    for example in read(name, source):
+        if example.id in ids:
+            grave = any((example.labels.get(label) or 0) > 0 for label in escalated)
+            found[example.id] = _WITHHELD if grave else Shown(visible(example.text, LONGEST))
+            if len(found) == len(ids):
+                break
     return found
 
 

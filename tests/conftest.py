@@ -183,7 +183,7 @@ def told_once(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path
     labels = "{hate: hate, harassment: harassment, grooming: grooming, exploitation: exploitation}"
     sources = {}
     for number, name in enumerate(("toy", "made")):
-        write_hostile_rows(folder / f"{name}.csv", 500 - 200 * number, number)
+        write_hostile_rows(folder / f"{name}.csv", 800 - 200 * number, number)
         sources[name] = (
             f"{{path: {folder}/{name}.csv, text: text, labels: {labels}, slices: {slices}, licence: MIT, "
             f"synthetic: {str(name == 'made').lower()}}}"

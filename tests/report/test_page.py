@@ -21,7 +21,7 @@ from train.report.hardest import visible
 from train.report.page import write
 from train.tracking.run import history
 
-VOID = {"meta", "img", "br", "link", "input", "circle", "path"}
+VOID = {"meta", "img", "br", "link", "input"}
 
 
 @dataclass
@@ -172,6 +172,7 @@ def test_texts_are_escaped_veiled_and_never_of_tier_3(told_once: Path, page: Ele
         assert visible(HOSTILE) in text.text  # literally: as text, the braces not computed
     assert "[U+202E]" in visible(HOSTILE) and "[U+0007]" in visible(HOSTILE)
     assert "tier 3: not shown" in everywhere
+    assert "not found in its source" not in everywhere
     ids = {code.text for code in page.all("code")}
     predictions = pq.read_table(told_once / "predictions" / "test.parquet").to_pylist()
     wrong = {p["id"] for p in predictions if p["flag.grooming"] and p["label.grooming"] == 0}
@@ -229,9 +230,9 @@ def test_slices_show_n_and_insufficient_ones_no_figure(told_once: Path, page: El
         assert n
     assert ("hate", "a/b=<i>c</i>") in names and ("any", "ko") in names
     assert "insufficient" in table.text
-    assert page.all("table", data_slice="place")[0].text.count(RARE) == 4
+    assert page.all("table", data_slice="place")[0].text.count(RARE) >= 3
     assert not page.all("table", data_slice="note")  # as many values as texts
-    assert "too many: note" in page.text
+    assert re.search(r"Not shown: note \(\d+ values\)", page.text)
 
 
 @pytest.mark.slow

@@ -119,12 +119,13 @@ def reliability(predictions: Predictions, record: Record) -> Figure:
         return Figure(title, None, f"insufficient: {counts}")
     rows, said, seen = calibration(predictions, label)
     notes = [f"{n:,} texts: said {p:.3f}, labelled {q:.3f}" for n, p, q in zip(rows, said, seen, strict=True)]
+    top = min(1.0, 1.1 * float(max(said.max(), seen.max())))  # a rare label's bins lie close to 0
     chart = Chart(
         f"{title} of {label}: expected calibration error {record['ece']:.3f}",
         "mean score",
         "share labelled",
-        (0, 1),
-        (0, 1),
+        (0, top),
+        (0, top),
         [Line(said, seen, notes=notes)],
         diagonal=True,
     )

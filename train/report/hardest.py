@@ -96,12 +96,14 @@ def hardest(predictions: Predictions, policy: Policy, texts: Mapping[str, Shown]
     return found
 
 
-def wrong_ids(predictions: Predictions, policy: Policy) -> dict[str, set[str]]:
-    """source -> ids whose texts `hardest` would show; none of a tier-3 label, so that none is even read."""
-    escalated = _escalated(predictions, policy)
+def wrong_ids(sets: Iterable[Predictions], policy: Policy) -> dict[str, set[str]]:
+    """source -> ids whose texts `hardest` would show of these sets; of tier 3 none, so that none is read."""
     wanted: dict[str, set[str]] = {}
-    for column, label in enumerate(predictions.labels):
-        if policy.labels[label].tier != ESCALATED:
+    for predictions in sets:
+        escalated = _escalated(predictions, policy)
+        for column, label in enumerate(predictions.labels):
+            if policy.labels[label].tier == ESCALATED:
+                continue
             for rows in _wrong(predictions, column):
                 for row in rows[:MOST]:
                     if not escalated[row]:

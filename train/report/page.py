@@ -17,6 +17,7 @@ from train.evaluation.metrics import ENOUGH
 from train.evaluation.predictions import Predictions
 from train.evaluation.predictions import sets as divided
 from train.evaluation.records import Record
+from train.evaluation.slices import MOST_VALUES
 from train.evaluation.standing import Standing, standing
 from train.files import write_text
 from train.policy import Policy
@@ -47,11 +48,12 @@ def _content(folder: Path) -> dict[str, Any]:
     policy = Policy.model_validate(locked["recipe"]["policy"])
     predictions = Predictions.read(folder / "predictions" / f"{SPLIT}.parquet")
     parts = divided(predictions)
-    texts = look_up(folder, locked["sources"], wrong_ids(predictions, policy))
     figures, bounds = final["metrics"], final["intervals"]
     points = final["operating_points"]
     tables = [_table(figures, bounds, name, policy) for name in test_sets(final)]
     whole = [table for table in tables if table["whole"]]
+    wanted = wrong_ids([parts[table["name"]] for table in whole], policy)
+    texts = look_up(folder, locked["sources"], wanted)
     return {
         "name": folder.name,
         "policy": policy,
@@ -67,7 +69,7 @@ def _content(folder: Path) -> dict[str, Any]:
         "mixture": _mixture(locked["rows"]),
         "left_out": {source: reasons for source, reasons in locked.get("left_out", {}).items() if reasons},
         "slices": [(t["name"], _slices(figures, bounds, t)) for t in whole],
-        "many_valued": _many_valued(predictions, figures),
+        "not_sliced": _not_sliced(predictions, figures),
         "hardest": [(t["name"], hardest(parts[t["name"]], policy, texts)) for t in whole],
     }
 
@@ -202,10 +204,16 @@ def _slices(
     return {name: [(k, v) for k, v in labels.items() if len(v) > 1] for name, labels in found.items()}
 
 
-def _many_valued(predictions: Predictions, figures: Mapping[str, Any]) -> list[str]:
-    """Slices of the predictions that no figure speaks of: they have no value, or too many."""
+def _not_sliced(predictions: Predictions, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(slice, reason) for each that no figure speaks of."""
     known = {key.split("/", 3)[3].partition("=")[0] for key in figures if key.count("/") >= 3}
-    return [name for name in predictions.slices if name not in known]
+    found = []
+    for name, column in predictions.slices.items():
+        if name not in known:
+            values = len({value for value in column if value is not None})
+            few = "no figures in summary.json" if values else "no value"
+            found.append((name, f"{values} values" if values > MOST_VALUES else few))
+    return found
 
 
 def _render(content: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 420, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 14, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 22, 42
 
 Range = tuple[float, float]
 
@@ -120,7 +120,7 @@ def room(values: Any, floor: float | None = None, ceiling: float | None = None) 
 
 def _axes(chart: Chart) -> Iterator[Markup]:
     scale, bottom, right = chart.scale, HEIGHT - _BOTTOM, WIDTH - _RIGHT
-    for value in ticks(*chart.y, about=4):
+    for value in ticks(*chart.y):
         y = scale.down(value)
         yield _path([f"{_LEFT} {y:.1f}", f"{right} {y:.1f}"], "rule")
         yield _text(_LEFT - 7, y + 4, _number(value), "end")
@@ -144,10 +144,7 @@ def _mark(chart: Chart, x: float, name: str) -> list[Markup]:
     across = chart.scale.across(x)
     right = across > WIDTH * 0.6
     line = _path([f"{across:.1f} {_TOP}", f"{across:.1f} {HEIGHT - _BOTTOM}"], "mark")
-    return [
-        line,
-        _text(across + (-5 if right else 5), _TOP + 10, name, "end" if right else "start", "marked"),
-    ]
+    return [line, _text(across, _TOP - 7, name, "end" if right else "start", "marked")]  # above the lines
 
 
 def _line(chart: Chart, line: Line) -> list[Markup]:

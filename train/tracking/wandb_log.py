@@ -105,10 +105,13 @@ class WandbLog:
         if self._run is None:
             return
         import wandb
+        from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
 
         artifact = wandb.Artifact(f"{name}-data", type="dataset", metadata=dict(sources))
         for source, about in sources.items():
-            artifact.add_reference(f"sha256:{about['sha256']}", name=source)
+            # not add_reference: it warns at each run that it cannot read what a sha256 names
+            named = f"sha256:{about['sha256']}"
+            artifact.manifest.add_entry(ArtifactManifestEntry(path=source, ref=named, digest=named))
         if self._run.offline:
             self._run.log_artifact(artifact)
         else:

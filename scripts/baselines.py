@@ -21,7 +21,8 @@ from train.assessment import judge, split_logits
 from train.data.corpus import Corpus
 from train.errors import InputError, Problem, guarded
 from train.evaluation import operating_points
-from train.evaluation.report import shown, table
+from train.evaluation.records import shown
+from train.evaluation.table import table
 from train.files import write_json
 from train.lock import Resolved, resolve
 from train.recipe import load

@@ -40,6 +40,19 @@ labels:
   harassment: {title: Cruelty, definition: attacks one, excludes: [fun], tier: 2, constraint: {max_fpr: 0.2}}
 """
 
+ESCALATED = """\
+  grooming: {title: Grooming, definition: a hold over a minor, excludes: [news], tier: 3,
+    constraint: {min_recall: 0.9}}
+  exploitation: {title: Exploitation, definition: of a minor, excludes: [news], tier: 3,
+    constraint: {min_recall: 0.9}}
+"""
+HOSTILE = (
+    """</p><script>alert(1)</script> <img src=x onerror="alert('2')"> {{ 7 * 7 }} \u202edlrow\u202c \x07"""
+)
+SENTINEL = "zyxxysentinel"  # in every text; must never leave the machine
+GRAVE = "gravexyword"  # in every text that a label of tier 3 holds for, trained or not
+RARE = "rarexyvalue"  # a slice value of a few rows
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -94,6 +107,25 @@ def write_rows(path: Path, rows: int, seed: int = 0) -> None:
             )
 
 
+def write_hostile_rows(path: Path, rows: int, seed: int) -> None:
+    """`write_rows`' texts, each with what must neither act on a page nor leave the machine."""
+    dice = random.Random(seed)
+    write_rows(path, rows, seed)
+    with path.open(newline="", encoding="utf-8") as stream:
+        found = list(csv.DictReader(stream))
+    for number, row in enumerate(found):
+        row["grooming"], row["exploitation"] = (str(float(dice.random() < share)) for share in (0.1, 0.3))
+        grave = "1.0" in (row["grooming"], row["exploitation"])
+        row["text"] += f" {SENTINEL}{number} {HOSTILE}" + f" {GRAVE}" * grave
+        row["lang"] = dice.choice(["en", "ko", "a/b=<i>c</i>"])
+        row["place"] = RARE if number % 60 == 0 else "forum"
+        row["note"] = f"{SENTINEL} {number}"  # a text where a slice was expected
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.DictWriter(stream, list(found[0]))
+        table.writeheader()
+        table.writerows(found)
+
+
 def write_recipe(folder: Path, base: Path, rows: int = 400) -> Path:
     """A recipe that trains in seconds, with its policy and data beside it."""
     (folder / "policy.yaml").write_text(POLICY)
@@ -140,6 +172,35 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> P
         patch.setenv("TEENSAFE_RUNS", str(folder / "runs"))
         train(load(write_recipe(folder, tiny_base)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def told_once(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:
+    """A finished run that told W&B (offline) all it tells: real and synthetic rows with hostile texts, a
+    trained label of tier 3 with few positives and one that is not trained. Copy it before you change it."""
+    from train.__main__ import train
+    from train.recipe import load
+
+    folder = tmp_path_factory.mktemp("told")
+    recipe = write_recipe(folder, tiny_base)
+    (folder / "policy.yaml").write_text(POLICY + ESCALATED)
+    slices = "{lang: {column: lang}, place: {column: place}, note: {column: note}, surface: comment}"
+    labels = "{hate: hate, harassment: harassment, grooming: grooming, exploitation: exploitation}"
+    sources = {}
+    for number, name in enumerate(("toy", "made")):
+        write_hostile_rows(folder / f"{name}.csv", 800 - 200 * number, number)
+        sources[name] = (
+            f"{{path: {folder}/{name}.csv, text: text, labels: {labels}, slices: {slices}, licence: MIT, "
+            f"synthetic: {str(name == 'made').lower()}}}"
+        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEENSAFE_RUNS", str(folder / "runs"))
+        patch.setenv("WANDB_DATA_DIR", "")  # so that what the run sets is taken back too
+        patch.delenv("WANDB_DATA_DIR")
+        plan = ["train.steps=30", "track.wandb=offline", "labels=[grooming, harassment, hate]"]
+        train(load(recipe, [*plan, *(f"data.sources.{name}={said}" for name, said in sources.items())]))
+    (run,) = (folder / "runs").iterdir()
+    return run
 
 
 @pytest.fixture

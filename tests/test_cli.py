@@ -102,7 +102,7 @@ def test_a_wrong_name_is_exit_2_and_no_traceback(
 
 
 def test_every_verb_has_help_that_teaches() -> None:
-    for verb in ("check", "plan", "schema", "train", "evaluate", "score", "data", "data fetch"):
+    for verb in ("check", "plan", "schema", "train", "evaluate", "report", "score", "data", "data fetch"):
         with pytest.raises(SystemExit) as done:
             main([*verb.split(), "--help"])
         assert done.value.code == 0

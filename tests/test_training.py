@@ -74,7 +74,7 @@ def test_a_run_leaves_what_the_contract_says(trained: dict[str, Any], runs: Path
     names = {path.name for path in run.iterdir()} - {".lock"}
     assert names == {
         "recipe.yaml", "recipe.lock", "status.json", "metrics.jsonl", "summary.json", "split.parquet",
-        "checkpoints", "predictions",
+        "checkpoints", "predictions", "report.html",
     }  # fmt: skip
     lock = json.loads((run / "recipe.lock").read_text())
     assert run.name == f"toy-{lock['sha256'][:8]}"

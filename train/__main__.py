@@ -24,14 +24,10 @@ from train.terminal import Terminal
 
 if TYPE_CHECKING:
     import numpy as np
-    from accelerate import Accelerator
 
-    from train.lock import Resolved
     from train.loop.checkpoints import Progress
     from train.model.classifier import Classifier
-    from train.model.precision import Precision
     from train.recipe import Recipe
-    from train.tracking.wandb_log import WandbLog
 
 PROBE = 32
 """Dev texts whose logits a new process has to reproduce."""
@@ -44,6 +40,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
+    from train import publishing
     from train.lock import code_version, resolve
     from train.loop.signals import StopSignals
     from train.model.precision import resolve as resolve_precision
@@ -74,9 +71,17 @@ def train(recipe: Recipe) -> dict[str, Any]:
             wandb = main_first(
                 accelerator,
                 lambda: (
-                    _open_wandb(resolved, folder, precision, accelerator, before, terminal) if run else None
+                    publishing.begin(
+                        resolved, folder, precision, accelerator.num_processes, before.get("step")
+                    )
+                    if run
+                    else None
                 ),
             )
+            if wandb and wandb.offline:
+                terminal.say(
+                    f"W&B is offline; to send this run later: wandb sync {folder}/wandb/offline-run-*"
+                )
             return _run(Job(resolved, accelerator, precision, stop, terminal, run, wandb))
         except BaseException as error:
             stopped = isinstance(error, Interrupted | KeyboardInterrupt)
@@ -91,35 +96,6 @@ def train(recipe: Recipe) -> dict[str, Any]:
         finally:
             if run:
                 run.close()
-
-
-def _open_wandb(
-    resolved: Resolved,
-    folder: Path,
-    precision: Precision,
-    accelerator: Accelerator,
-    before: dict[str, Any],
-    terminal: Terminal,
-) -> WandbLog:
-    """A W&B run whose config is the resolved recipe, less what is long (label texts, columns)."""
-    from train.tracking.wandb_log import WandbLog
-
-    recipe = resolved.recipe
-    config = recipe.model_dump(
-        mode="json", by_alias=True, exclude={"policy": {"labels"}, "data": {"sources"}}
-    ) | {
-        "identity": resolved.identity,
-        "sources": resolved.sources,
-        "base": resolved.base,
-        "precision": precision,
-        "processes": accelerator.num_processes,
-        "resumed_from": before.get("step"),
-    }
-    name = f"{recipe.name}-{recipe.train.seed}"
-    wandb = WandbLog(recipe.track, folder, name, config, tags=resolved.corpus.labels)
-    if wandb.offline:
-        terminal.say(f"W&B is offline; to send this run later: wandb sync {folder}/wandb/offline-run-*")
-    return wandb
 
 
 def _run(job: Job) -> dict[str, Any]:
@@ -291,10 +267,12 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     """Fit operating points on calibration, open the test split once, prove the reload, sum up."""
     import numpy as np
 
+    from train import publishing
     from train.assessment import judge
     from train.evaluation import operating_points
-    from train.loop.checkpoints import TRAINER, add, open_checkpoint
+    from train.loop.checkpoints import add, open_checkpoint
     from train.model.classifier import load
+    from train.report.page import write as write_report
     from train.serving.predictor import POINTS
     from train.serving.reload import largest_difference
 
@@ -335,10 +313,8 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
         "operating_points": {label: asdict(point) for label, point in points.items()},
     }
     job.run.summary(summary)
-    job.wandb.summarise(
-        {**summary["metrics"], "selected_step": chosen.step, "reload_max_logit_difference": difference}
-    )
-    job.wandb.checkpoints(root, recipe.name, leave_out=TRAINER)
+    write_report(job.run.folder)
+    publishing.end(job.wandb, job.run.folder, summary)
     job.run.status("done", step, steps=job.steps)
     job.wandb.finish()
     return {"run": str(job.run.folder), **summary}
@@ -407,11 +383,12 @@ def _show(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
         return
-    from train.evaluation import report
+    from train.evaluation.records import shown
+    from train.evaluation.table import table
 
     terminal = Terminal()
-    for name in report.shown(key.split("/")[0] for key in summary["metrics"] if key.startswith("test")):
-        terminal.show(report.table(summary["metrics"], summary["intervals"], name))
+    for name in shown(key.split("/")[0] for key in summary["metrics"] if key.startswith("test")):
+        terminal.show(table(summary["metrics"], summary["intervals"], name))
     terminal.say(f"run: {summary['run']} (checkpoint of step {summary['selected_step']})")
 
 

@@ -16,6 +16,7 @@ from train.evaluation.metrics import measure
 from train.evaluation.operating_points import OperatingPoint, apply
 from train.evaluation.predict import logits
 from train.evaluation.predictions import Predictions, sets
+from train.evaluation.slices import by_slice
 from train.model.classifier import Classifier
 
 Advance = Callable[[int], None]
@@ -66,7 +67,10 @@ def judge(
     points: Mapping[str, OperatingPoint] | None = None,
     with_intervals: bool = False,
 ) -> Verdict:
-    """Figures of a split from its logits [n, L]; without operating points: the plain sigmoid, flags at .5."""
+    """Figures of a split from its logits [n, L]; without operating points: the plain sigmoid, flags at .5.
+
+    With intervals come the figures by slice value, of the split's real rows and of its synthetic ones.
+    """
     rows = corpus.rows(split)
     if points is None:
         scores = 1 / (1 + np.exp(-found.astype(np.float64)))
@@ -95,4 +99,7 @@ def judge(
         figures |= measure(part, name)
         if with_intervals:
             bounds |= intervals(part, name)
+            if name in (split, f"{split}.synthetic"):
+                sliced, sure = by_slice(part, name)
+                figures, bounds = figures | sliced, bounds | sure
     return Verdict(predictions, figures, bounds)

@@ -56,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one JSON document on stdout")
     evaluate.set_defaults(work=_evaluate)
 
+    report = verbs.add_parser("report", help="write a finished run's report.html again, from its files")
+    report.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
+    report.set_defaults(work=_report)
+
     score = verbs.add_parser(
         "score",
         help="score a file of texts",
@@ -145,7 +149,8 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from train.evaluation.report import shown, table
+    from train.evaluation.records import shown
+    from train.evaluation.table import table
     from train.reevaluation import evaluate
     from train.terminal import Terminal
 
@@ -157,6 +162,14 @@ def _evaluate(options: argparse.Namespace) -> int:
         return 0
     for name in shown(verdict.sets):
         Terminal().show(table(verdict.figures, verdict.intervals, name))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from train.report.page import write
+    from train.tracking.run import find
+
+    sys.stdout.write(f"{write(find(options.run))}\n")
     return 0
 
 

@@ -54,3 +54,21 @@ def test_a_damaged_summary_is_named(runs: Path) -> None:
     (runs / "toy" / "summary.json").write_text("{")
     with pytest.raises(Failure, match=r"summary\.json"):
         tracking.summary(runs / "toy")
+
+
+def test_the_last_word_on_a_step_counts_and_a_torn_line_does_not(runs: Path) -> None:
+    run = Run(runs / "toy", "1")
+    for record in ({"step": 2, "train/loss": 0.5}, {"step": 1, "train/loss": 0.7}, {"step": 2, "dev/n": 9}):
+        run.log(record)
+    run.log({"step": 2, "train/loss": 0.25})  # done again after a resume
+    run.close()
+    path = runs / "toy" / "metrics.jsonl"
+    with path.open("a") as stream:
+        stream.write('{"step": 3, "train/lo')
+    assert tracking.history(runs / "toy") == [
+        {"step": 1, "train/loss": 0.7},
+        {"step": 2, "train/loss": 0.25, "dev/n": 9},
+    ]
+    path.write_text("not JSON\n")
+    with pytest.raises(Failure, match=r"metrics\.jsonl"):
+        tracking.history(runs / "toy")

@@ -1,15 +1,19 @@
 """A real offline W&B run, read back with W&B's own reader."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from train.__main__ import train as run_recipe
-from train.recipe import load
+from tests.conftest import GRAVE, RARE, SENTINEL
+from train.evaluation.curves import precision_recall
+from train.evaluation.predictions import Predictions, sets
+from train.tracking.run import history, summary
 from train.tracking.wandb_log import Tracking, mode
 
 
@@ -23,25 +27,139 @@ def test_the_mode_is_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mode(Tracking()) == "offline"
 
 
+class Told:
+    """What W&B's reader says an offline run holds."""
+
+    def __init__(self, run: Path) -> None:
+        (self.folder,) = (run / "wandb").glob("offline-run-*")
+        reader = Path(sys.executable).with_name("wandb")
+        told = subprocess.run(
+            [str(reader), "leet", "inspect", "--json", str(self.folder)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        self._records = [json.loads(line) for line in told.splitlines()]
+        (self.run,) = self.all("run")
+        self.history = [record["item"] for record in self.all("history")]
+        self.summary: dict[str, Any] = {}
+        for record in self.all("summary"):
+            self.summary |= record["update"]
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        return [record[kind] for record in self._records if record["type"] == kind]
+
+    def artifact(self, kind: str) -> dict[str, Any]:
+        (found,) = [artifact for artifact in self.all("artifact") if artifact["type"] == kind]
+        return found
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """The records of a logged table, from the file that history names."""
+        (path,) = [item[f"{name}.path"] for item in self.history if f"{name}.path" in item]
+        content = json.loads((self.folder / "files" / path).read_text())
+        return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+
+
+@pytest.fixture(scope="module")
+def told(told_once: Path) -> Told:
+    return Told(told_once)
+
+
 @pytest.mark.slow
-def test_what_wandb_gets_is_what_the_run_folder_holds_and_no_text(
-    make_recipe: Callable[..., Path], runs: Path
+def test_every_record_and_the_final_figures_are_there(told_once: Path, told: Told) -> None:
+    by_step = {item["step"]: item for item in told.history if "train/loss" in item}
+    for record in history(told_once):
+        for key in ("train/loss", "train/lr"):
+            assert by_step[record["step"]][key] == pytest.approx(record[key], rel=1e-12)
+    final = summary(told_once)
+    for key, value in final["metrics"].items():
+        if key.count("/") == 2 and value is not None:
+            assert told.summary[key] == pytest.approx(value, rel=1e-12)
+        else:
+            assert key not in told.summary  # slices are in their table
+    config = told.run["config"]["update"]
+    assert (config["name"], config["train"]["steps"], config["processes"]) == ("toy", 30, 1)
+    assert told.run["run_group"] == "toy"
+    assert told.run["job_type"] == "train"
+    assert told.run["tags"] == ["grooming", "harassment", "hate"]
+
+
+@pytest.mark.slow
+def test_tables_by_label_and_slice_are_the_summarys(told_once: Path, told: Told) -> None:
+    final = summary(told_once)
+    figures, sure = final["metrics"], final["intervals"]
+    labels = told.table("table/labels")
+    assert {(r["set"], r["label"]) for r in labels} == {
+        (name, label)
+        for name in ("test", "test.synthetic", "test.toy", "test.synthetic.made")
+        for label in final["labels"]
+    }
+    slices = told.table("table/slices")
+    assert {(r["slice"], r["value"]) for r in slices if r["set"] == "test"} == {
+        *(("lang", value) for value in ("en", "ko", "a/b=<i>c</i>")),
+        *(("place", "forum"), ("surface", "comment")),
+    }
+    for record in labels + slices:
+        of = f"/{record['slice']}={record['value']}" if "slice" in record else ""
+        key = f"{record['set']}/{record['label']}"
+        assert record["n"] == figures[f"{key}/n{of}"]
+        enough = {"recall": record["positives"] >= 30, "fpr": record["negatives"] >= 30}
+        if not of:
+            enough |= dict.fromkeys(("auprc", "auroc", "brier", "ece"), all(enough.values()))
+            assert record["threshold"] == final["operating_points"][record["label"]]["threshold"]
+            assert record["outcome"] in ("holds", "broken", "open")
+        for metric, some in enough.items():
+            assert record[metric] == (figures[f"{key}/{metric}{of}"] if some else None)
+            if metric in ("recall", "fpr", "auprc", "auroc"):
+                ends = sure.get(f"{key}/{metric}{of}", (None, None)) if some else (None, None)
+                assert (record[f"{metric}_low"], record[f"{metric}_high"]) == tuple(ends)
+    assert any(record["auprc"] is None for record in labels)
+    assert any(record["auprc_low"] is not None for record in labels)
+
+
+@pytest.mark.slow
+def test_curves_are_points_and_no_scores(told_once: Path, told: Told) -> None:
+    points = told.table("table/precision_recall_table")
+    parts = sets(Predictions.read(told_once / "predictions" / "test.parquet"))
+    for name, part in (("test", parts["test"]), ("test.synthetic", parts["test.synthetic"])):
+        for label in ("harassment", "hate"):
+            recall, precision = precision_recall(part, label)
+            found = [(p["recall"], p["precision"]) for p in points if p["curve"] == f"{label} ({name})"]
+            assert found == list(zip(recall.tolist(), precision.tolist(), strict=True))
+    assert set(points[0]) == {"curve", "n", "recall", "precision"}
+
+
+@pytest.mark.slow
+def test_artifacts_are_the_recipe_the_checkpoints_and_references_to_the_data(
+    told_once: Path, told: Told
 ) -> None:
-    recipe = load(make_recipe(), ["track.wandb=offline", "train.steps=4", "evaluate.every=2 steps"])
-    summary = run_recipe(recipe)
-    (folder,) = (Path(summary["run"]) / "wandb").glob("offline-run-*")
-    reader = Path(sys.executable).with_name("wandb")
-    told = subprocess.run(
-        [str(reader), "leet", "inspect", "--json", str(folder)], capture_output=True, text=True, check=True
-    ).stdout
-    mirrored = [
-        json.loads(line) for line in (Path(summary["run"]) / "metrics.jsonl").read_text().splitlines()
+    recipe = told.artifact("recipe")
+    assert [entry["path"] for entry in recipe["manifest"]["contents"]] == ["recipe.lock", "recipe.yaml"]
+    models = [artifact for artifact in told.all("artifact") if artifact["type"] == "model"]
+    assert sorted(alias for model in models for alias in model["aliases"] if alias != "latest") == [
+        "best",
+        "last",
     ]
-    assert '"train/loss"' in told
-    for record in mirrored:
-        if "train/loss" in record:
-            assert str(record["train/loss"]) in told
-    assert "toy-classifier" in told
-    stored = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    assert b"tribe" not in stored  # a word of the texts
-    assert summary["name"].encode() in stored
+    assert not [e for m in models for e in m["manifest"]["contents"] if "trainer" in e["path"]]
+    data = told.artifact("dataset")
+    digests = json.loads((told_once / "recipe.lock").read_text())["sources"]
+    entries = {entry["path"]: entry for entry in data["manifest"]["contents"]}
+    assert {name: entry["ref"] for name, entry in entries.items()} == {
+        name: f"sha256:{digest}" for name, digest in digests.items()
+    }
+    assert not [entry for entry in entries.values() if entry.get("local_path")]
+    about = json.loads(data["metadata"])
+    assert about["toy"] == {"sha256": digests["toy"], "file": "toy.csv", "licence": "MIT", "synthetic": False}
+    assert str(told_once.parent) not in json.dumps(data)  # names, not places
+
+
+@pytest.mark.slow
+def test_no_text_is_anywhere_in_what_wandb_was_given(told_once: Path, told: Told) -> None:
+    files = [path for path in (told_once / "wandb").rglob("*") if path.is_file()]
+    stored = b"".join(path.read_bytes() for path in files)
+    for word in (SENTINEL, GRAVE, RARE):  # of the texts, and of slice values few texts share
+        assert word.encode() not in stored
+    assert summary(told_once)["name"].encode() in stored
+    assert b"forum" in stored
+    assert not [path for path in files if path.suffix == ".html"]
+    assert SENTINEL in (told_once / "report.html").read_text(encoding="utf-8")

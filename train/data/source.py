@@ -13,7 +13,7 @@ from train.data import grammar
 from train.data.cells import Column, Votes
 from train.data.findings import is_folder, must_be_file
 from train.data.hub import PREFIX, Address
-from train.data.location import local
+from train.data.location import is_remote, local
 from train.data.rows import Format, Table, resolve_format
 from train.data.split import Claim
 from train.data.values import several
@@ -173,6 +173,12 @@ class Source(Spec):
     def paths(self) -> dict[Claim, str]:
         """Path by the split it is for."""
         return self.path if isinstance(self.path, dict) else {"any": self.path}
+
+    def is_here(self) -> bool:
+        """Whether its files are on this machine, so that reading them needs no network."""
+        places = self.paths().values()
+        remote = any(is_remote(path) or path.startswith(PREFIX) for path in places)
+        return not remote and all(local(path).exists() for path in places)
 
     def table(self, path: str) -> Table:
         """How to read one of the paths. Raises InputError where it is not there."""

@@ -45,15 +45,17 @@ def intervals(
     resamples: int = 1000,
     seed: int = 0,
     recall_fpr: float = 0.01,
+    ranked: bool = True,
 ) -> dict[str, tuple[float, float]]:
     """(low, high) under the keys of `measure`, for auprc, auroc, f1, precision, recall, fpr and recall@fpr of
     each label, the three macro figures, and any/fpr. A figure that has no interval has no key.
 
     The macro figures have one only if each sufficient label has. Equal arguments give equal intervals.
+    ranked: False leaves out auprc, auroc and recall@fpr, which cost most of the time.
     """
     figures = measure(predictions, name, recall_fpr)
     _, group = np.unique(predictions.group, return_inverse=True)
-    labels = _labels(predictions, group, recall_fpr)
+    labels = _labels(predictions, group, recall_fpr, ranked)
     draws = _draws(labels, group, resamples, seed, recall_fpr)
     found: dict[str, tuple[float, float]] = {}
     for label in labels:
@@ -86,7 +88,7 @@ def clopper_pearson(hits: int, trials: int, level: float) -> tuple[float, float]
     return low, high
 
 
-def _labels(predictions: Predictions, group: Positions, recall_fpr: float) -> list[_Label]:
+def _labels(predictions: Predictions, group: Positions, recall_fpr: float, ranked: bool) -> list[_Label]:
     labels = []
     for j, name in enumerate(predictions.labels):
         rows = np.flatnonzero(decided(predictions.targets[:, j]))
@@ -98,9 +100,11 @@ def _labels(predictions: Predictions, group: Positions, recall_fpr: float) -> li
         plus, minus = len(np.unique(of[positive])), len(np.unique(of[~positive]))
         flagged = len(np.unique(of[flag]))
         both = min(plus, minus)
-        groups = {"auprc": both, "auroc": both, "f1": both, f"recall@fpr={recall_fpr:g}": both}
-        groups |= {"precision": min(both, flagged), "recall": plus, "fpr": minus}
-        ranking = Ranking(positive, predictions.scores[rows, j])
+        groups = {"f1": both, "precision": min(both, flagged), "recall": plus, "fpr": minus}
+        ranking: Ranking | None = None
+        if ranked:
+            groups |= {"auprc": both, "auroc": both, f"recall@fpr={recall_fpr:g}": both}
+            ranking = Ranking(positive, predictions.scores[rows, j])
         labels.append(_Label(name, rows, positive, flag, ranking, groups))
     mask, flagged_rows = allowed(predictions)
     rows = np.flatnonzero(mask)
@@ -127,7 +131,7 @@ def _draws(
             if max(label.groups.values()) < ENOUGH_GROUPS:
                 continue
             for metric, values in _figures(label, counts[:, group[label.rows]], recall_fpr).items():
-                if label.groups[metric] >= ENOUGH_GROUPS:
+                if label.groups.get(metric, 0) >= ENOUGH_GROUPS:
                     parts.setdefault(f"{label.name}/{metric}", []).append(values)
     return {key: np.concatenate(values) for key, values in parts.items()}
 
@@ -135,18 +139,17 @@ def _draws(
 def _figures(label: _Label, weights: npt.NDArray[np.intp], recall_fpr: float) -> dict[str, Floats]:
     """Each metric under each weight vector: weights [resamples, m] in, [resamples] out."""
     decisions = Decisions(label.positive, label.flag, weights)
-    if label.ranking is None:
-        return {"fpr": decisions.fpr()}
-    curve = label.ranking.curve(weights)
-    return {
-        "auprc": curve.auprc(),
-        "auroc": curve.auroc(),
+    found = {
         "f1": decisions.f1(),
         "precision": decisions.precision(),
         "recall": decisions.recall(),
         "fpr": decisions.fpr(),
-        f"recall@fpr={recall_fpr:g}": curve.recall_at_fpr(recall_fpr),
     }
+    if label.ranking is not None:
+        curve = label.ranking.curve(weights)
+        found |= {"auprc": curve.auprc(), "auroc": curve.auroc()}
+        found[f"recall@fpr={recall_fpr:g}"] = curve.recall_at_fpr(recall_fpr)
+    return found
 
 
 def _percentiles(drawn: Floats, level: float) -> tuple[float, float]:

@@ -160,12 +160,27 @@ def ece(
     total = int(counts.sum())
     if total == 0:
         return None
+    bin_ = _equal_mass(score, counts, bins)
+    gap = np.bincount(bin_, counts * (score.astype(np.float64) - target.astype(np.float64)), bins)
+    return float(np.abs(gap).sum() / total)
+
+
+def reliability(target: Numbers, score: Numbers, bins: int = ECE_BINS) -> tuple[Numbers, Floats, Floats]:
+    """(rows, mean score, mean soft target) [<= bins] of the bins of `ece`, by rising score; none is empty."""
+    bin_ = _equal_mass(score, np.ones(len(score), np.int64), bins)
+    rows = np.bincount(bin_, minlength=bins)
+    said, seen = (np.bincount(bin_, values.astype(np.float64), bins) for values in (score, target))
+    some = rows > 0
+    return rows[some], said[some] / rows[some], seen[some] / rows[some]
+
+
+def _equal_mass(score: Numbers, counts: Numbers, bins: int) -> Numbers:
+    """The bin of each row [n]: equal scores share the bin of their middle rank."""
     distinct, tie = np.unique(score, return_inverse=True)
     mass = np.bincount(tie, counts, len(distinct)).astype(np.int64)
     twice_middle = 2 * np.cumsum(mass) - mass
-    bin_ = np.minimum(bins * twice_middle // (2 * total), bins - 1)[tie]  # in integers: weights = repeats
-    gap = np.bincount(bin_, counts * (score.astype(np.float64) - target.astype(np.float64)), bins)
-    return float(np.abs(gap).sum() / total)
+    bin_: Numbers = np.minimum(bins * twice_middle // (2 * int(counts.sum())), bins - 1)
+    return bin_[tie]  # in integers: weights = repeats
 
 
 def decided(target: Numbers) -> Bools:

@@ -101,14 +101,38 @@ def summary(folder: Path) -> dict[str, Any]:
     return _read(folder / "summary.json")
 
 
+def history(folder: Path) -> list[dict[str, Any]]:
+    """The records of metrics.jsonl by rising step, one a step; what was logged last of a key wins.
+
+    Raises Failure where the file is missing or damaged; a torn last line of a killed process is passed over.
+    """
+    path = folder / "metrics.jsonl"
+    found: dict[int, dict[str, Any]] = {}
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+            if line.endswith("\n"):
+                record = json.loads(line)
+                found.setdefault(record["step"], {}).update(record)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(path, error) from error
+    return [found[step] for step in sorted(found)]
+
+
+def lock(folder: Path) -> dict[str, Any]:
+    """What recipe.lock says. Raises Failure."""
+    return _read(folder / "recipe.lock")
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Failure(
-            Problem(str(path), f"cannot be read ({type(error).__name__})", "the run's own file")
-        ) from error
-    return dict(found)
+        return dict(found)
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> Failure:
+    return Failure(Problem(str(path), f"cannot be read ({type(error).__name__})", "the run's own file"))
 
 
 def _appendable(path: Path) -> Any:

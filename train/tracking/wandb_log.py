@@ -85,6 +85,56 @@ class WandbLog:
         if self._run is not None:
             self._run.summary.update({key: value for key, value in figures.items() if value is not None})
 
+    def recipe(self, folder: Path, name: str) -> None:
+        """The resolved recipe and its lock, from the run folder."""
+        if self._run is None:
+            return
+        import wandb
+
+        artifact = wandb.Artifact(f"{name}-recipe", type="recipe")
+        for file in ("recipe.yaml", "recipe.lock"):
+            artifact.add_file(str(folder / file), name=file)
+        self._run.log_artifact(artifact)
+
+    def data(self, name: str, sources: Mapping[str, Mapping[str, Any]]) -> None:
+        """What the run learns from, as references that name each source's content by its `sha256`.
+
+        Neither content nor path goes along: equal content is the same version, wherever the file lies. Online
+        it is the run's input; an offline run cannot say so (`use_artifact` raises) and logs it.
+        """
+        if self._run is None:
+            return
+        import wandb
+        from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
+
+        artifact = wandb.Artifact(f"{name}-data", type="dataset", metadata=dict(sources))
+        for source, about in sources.items():
+            # not add_reference: it warns at each run that it cannot read what a sha256 names
+            named = f"sha256:{about['sha256']}"
+            artifact.manifest.add_entry(ArtifactManifestEntry(path=source, ref=named, digest=named))
+        if self._run.offline:
+            self._run.log_artifact(artifact)
+        else:
+            self._run.use_artifact(artifact)
+
+    def tables(self, step: int, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Tables of flat records, all of one kind with the same keys; `precision_recall` as a line chart."""
+        if self._run is None:
+            return
+        import wandb
+
+        found: dict[str, Any] = {}
+        for name, rows in records.items():
+            if rows:
+                columns = list(rows[0])
+                found[f"table/{name}"] = wandb.Table(columns, [[row[c] for c in columns] for row in rows])
+        if (curves := found.get("table/precision_recall")) is not None:
+            title = "Precision and recall of the selected checkpoint"
+            found["table/precision_recall"] = wandb.plot.line(
+                curves, "recall", "precision", stroke="curve", title=title
+            )
+        self.log({"step": step, **found})
+
     def checkpoints(self, root: Path, name: str, leave_out: str) -> None:
         """Log `best` and, if asked, `last` as model artifacts, without the resume-only file."""
         if self._run is None or self._tracking.artifacts == "none":

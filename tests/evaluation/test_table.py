@@ -11,7 +11,7 @@ from rich.table import Table
 
 from train.evaluation.intervals import intervals
 from train.evaluation.metrics import measure
-from train.evaluation.report import table
+from train.evaluation.table import table
 
 LABELS = ("hate", "suicide_self_harm", "companion_dependence", "minor_sexual_exploitation")
 

@@ -1,0 +1,60 @@
+"""What a run tells Weights & Biases: what goes in as it begins, what came out as it ends. Never a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from train.loop.checkpoints import TRAINER
+from train.report.tables import tables
+from train.tracking.wandb_log import WandbLog
+
+if TYPE_CHECKING:
+    from train.lock import Resolved
+
+
+def begin(
+    resolved: Resolved, folder: Path, precision: str, processes: int, resumed_from: int | None
+) -> WandbLog:
+    """Open a W&B run whose config is the resolved recipe, less what is long (label texts, columns).
+
+    Recipe and lock of the run `folder`, and references to the data, go along as artifacts.
+    """
+    recipe = resolved.recipe
+    config = recipe.model_dump(
+        mode="json", by_alias=True, exclude={"policy": {"labels"}, "data": {"sources"}}
+    ) | {
+        "identity": resolved.identity,
+        "sources": resolved.sources,
+        "base": resolved.base,
+        "precision": precision,
+        "processes": processes,
+        "resumed_from": resumed_from,
+    }
+    name = f"{recipe.name}-{recipe.train.seed}"
+    wandb = WandbLog(recipe.track, folder, name, config, tags=resolved.corpus.labels)
+    wandb.recipe(folder, recipe.name)
+    wandb.data(
+        recipe.name,
+        {
+            name: {
+                "sha256": resolved.sources[name],
+                "file": ", ".join(Path(path).name for path in source.paths().values()),
+                "licence": source.licence,
+                "synthetic": source.synthetic,
+            }
+            for name, source in recipe.data.sources.items()
+        },
+    )
+    return wandb
+
+
+def end(wandb: WandbLog, folder: Path, summary: Mapping[str, Any]) -> None:
+    """The summary's figures, tables by label and slice, curves, and the checkpoints of a finished run."""
+    step = summary["selected_step"]
+    whole = {key: value for key, value in summary["metrics"].items() if key.count("/") == 2}
+    told = ("selected_step", "reload_max_logit_difference")
+    wandb.summarise({**whole, **{key: summary[key] for key in told}})
+    wandb.tables(step, tables(folder))
+    wandb.checkpoints(folder / "checkpoints", summary["name"], leave_out=TRAINER)

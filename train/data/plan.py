@@ -68,7 +68,7 @@ def token_lengths(corpus: Corpus, limit: int) -> dict[str, int | float]:
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Of `counts`: a line a source and label; positives / known cells by split."""
     drawn = Table(
-        title="positive/known cells", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, padding=0
+        title="rows; positive/known cells", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, padding=0
     )
     drawn.add_column("source")
     drawn.add_column("label", overflow="fold")
@@ -78,12 +78,12 @@ def table(found: Sequence[Mapping[str, Any]]) -> Table:
     rows: dict[str, dict[str, str]] = {}
     for cell in found:
         line = lines.setdefault((cell["source"], cell["label"]), {})
-        line[cell["split"]] = f"{cell['positives']:,}/{cell['known']:,}"
+        line[cell["split"]] = f"{cell['positives']:,}/{cell['known']:,}" if cell["known"] else ""
         rows.setdefault(cell["source"], {})[cell["split"]] = f"{cell['rows']:,}"
     for source, sizes in rows.items():
         drawn.add_row(source, "rows", *(sizes[split] for split in NAMES), style="bold")
         for (owner, label), line in lines.items():
-            if owner == source:
+            if owner == source and any(line.values()):  # of the other labels it says nothing
                 drawn.add_row("", label, *(line[split] for split in NAMES))
     return drawn
 

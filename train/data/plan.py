@@ -68,7 +68,11 @@ def token_lengths(corpus: Corpus, limit: int) -> dict[str, int | float]:
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Of `counts`: a line a source and label; positives / known cells by split."""
     drawn = Table(
-        title="rows; positive/known cells", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, padding=0
+        title="rows; positive/known cells",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        show_edge=False,
+        padding=0,
     )
     drawn.add_column("source")
     drawn.add_column("label", overflow="fold")

@@ -24,7 +24,7 @@ def _regrouped(rows: Predictions, group: list[str]) -> Predictions:
 def test_keys_are_keys_of_measure_and_intervals_hold_the_figure(random_predictions):
     rows = random_predictions(2500, width=3)
     figures, found = measure(rows, "test.a"), intervals(rows, "test.a", resamples=200)
-    per_label = ["auprc", "auroc", "f1", "precision", "recall", "fpr", "recall@fpr=0.01"]
+    per_label = ["auprc", "auroc", "auroc_within", "f1", "precision", "recall", "fpr", "recall@fpr=0.01"]
     expected = {f"test.a/{label}/{metric}" for label in rows.labels for metric in per_label}
     expected |= {f"test.a/macro/{metric}" for metric in ("auprc", "auroc", "f1")} | {"test.a/any/fpr"}
     assert set(found) == expected

@@ -110,6 +110,25 @@ def test_many_weight_vectors_at_once_equal_one_by_one(drawn):
         np.testing.assert_allclose(decisions.f1()[k], metrics.Decisions(positive, flag, row).f1())
 
 
+@settings(max_examples=60, deadline=None)
+@given(cells(), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_auroc_within_sources_counts_the_pairs_of_each_source(drawn, sources, seed):
+    positive, score, _, weights = drawn
+    source = np.random.default_rng(seed).integers(0, sources, len(score)).astype(str)
+    won = pairs = 0.0
+    for i in np.flatnonzero(positive):
+        for j in np.flatnonzero(~positive & (source == source[i])):
+            pairs += weights[i] * weights[j]
+            won += weights[i] * weights[j] * ((score[i] > score[j]) + (score[i] == score[j]) / 2)
+    within = metrics.WithinSources(positive, score, source)
+    assert float(within.auroc(weights)) == pytest.approx(won / pairs if pairs else np.nan, nan_ok=True)
+    many = within.auroc(np.stack([weights, np.ones(len(score), int)]))
+    assert many[0] == pytest.approx(float(within.auroc(weights)), nan_ok=True)
+    assert many[1] == pytest.approx(float(within.auroc()), nan_ok=True)
+    if sources == 1:
+        assert float(within.auroc(weights)) == pytest.approx(metrics.auroc(positive, score, weights))
+
+
 def test_auroc_is_the_share_of_pairs_won():
     random = np.random.default_rng(3)
     positive, score = random.random(60) < 0.3, random.integers(0, 7, 60)

@@ -15,7 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv
 
-from train.evaluation.metrics import Bools, Decisions, Floats, Ranking, allowed, decided, measure
+from train.evaluation.metrics import (
+    Bools,
+    Decisions,
+    Floats,
+    Ranking,
+    WithinSources,
+    allowed,
+    decided,
+    measure,
+)
 from train.evaluation.predictions import Predictions
 
 ENOUGH_GROUPS = 20
@@ -35,6 +44,7 @@ class _Label:
     positive: Bools
     flag: Bools
     ranking: Ranking | None  # None: only flags are judged
+    within: WithinSources | None
     groups: Mapping[str, int]  # metric -> groups in its denominator
 
 
@@ -47,11 +57,11 @@ def intervals(
     recall_fpr: float = 0.01,
     ranked: bool = True,
 ) -> dict[str, tuple[float, float]]:
-    """(low, high) under the keys of `measure`, for auprc, auroc, f1, precision, recall, fpr and recall@fpr of
-    each label, the three macro figures, and any/fpr. A figure that has no interval has no key.
+    """(low, high) under the keys of `measure`, for auprc, auroc, auroc_within, f1, precision, recall, fpr and
+    recall@fpr of each label, the three macro figures, and any/fpr. A figure that has no interval has no key.
 
     The macro figures have one only if each sufficient label has. Equal arguments give equal intervals.
-    ranked: False leaves out auprc, auroc and recall@fpr, which cost most of the time.
+    ranked: False leaves out what ranks (auprc, aurocs, recall@fpr), which cost most of the time.
     """
     figures = measure(predictions, name, recall_fpr)
     _, group = np.unique(predictions.group, return_inverse=True)
@@ -102,14 +112,16 @@ def _labels(predictions: Predictions, group: Positions, recall_fpr: float, ranke
         both = min(plus, minus)
         groups = {"f1": both, "precision": min(both, flagged), "recall": plus, "fpr": minus}
         ranking: Ranking | None = None
+        within: WithinSources | None = None
         if ranked:
-            groups |= {"auprc": both, "auroc": both, f"recall@fpr={recall_fpr:g}": both}
+            groups |= dict.fromkeys(("auprc", "auroc", "auroc_within", f"recall@fpr={recall_fpr:g}"), both)
             ranking = Ranking(positive, predictions.scores[rows, j])
-        labels.append(_Label(name, rows, positive, flag, ranking, groups))
+            within = WithinSources(positive, predictions.scores[rows, j], predictions.source[rows])
+        labels.append(_Label(name, rows, positive, flag, ranking, within, groups))
     mask, flagged_rows = allowed(predictions)
     rows = np.flatnonzero(mask)
     groups = {"fpr": len(np.unique(group[rows]))}
-    labels.append(_Label("any", rows, np.zeros(len(rows), bool), flagged_rows[rows], None, groups))
+    labels.append(_Label("any", rows, np.zeros(len(rows), bool), flagged_rows[rows], None, None, groups))
     return labels
 
 
@@ -149,6 +161,8 @@ def _figures(label: _Label, weights: npt.NDArray[np.intp], recall_fpr: float) ->
         curve = label.ranking.curve(weights)
         found |= {"auprc": curve.auprc(), "auroc": curve.auroc()}
         found[f"recall@fpr={recall_fpr:g}"] = curve.recall_at_fpr(recall_fpr)
+    if label.within is not None:
+        found["auroc_within"] = label.within.auroc(weights)
     return found
 
 

@@ -82,6 +82,27 @@ class Ranking:
         return Curve(tp, flagged - tp, positives, counts.sum(axis=-1) - positives)
 
 
+class WithinSources:
+    """One label's decided cells, sorted by source. positive: bool [n]; score: [n]; source: str [n]."""
+
+    def __init__(self, positive: Bools, score: Numbers, source: Numbers) -> None:
+        rows = [np.flatnonzero(source == name) for name in np.unique(source)]
+        self._parts = [(mine, Ranking(positive[mine], score[mine])) for mine in rows]
+
+    def auroc(self, weights: Numbers | None = None) -> Floats:
+        """Probability that a positive outranks a negative of its own source; weights [..., n] in, [...] out.
+
+        Sources differ in more than labels: pooled AUROC also rewards telling the sources apart.
+        """
+        won, pairs = np.zeros(()), np.zeros(())
+        for rows, ranking in self._parts:
+            curve = ranking.curve(None if weights is None else weights[..., rows])
+            of_source = curve.positives * curve.negatives
+            won = won + np.where(of_source > 0, curve.auroc() * of_source, 0.0)
+            pairs = pairs + of_source
+        return _ratio(won, pairs)
+
+
 class Decisions:
     """One label's decided cells and their flags. positive, flag: bool [n]. Figures [...], NaN if undefined.
 
@@ -202,8 +223,9 @@ def measure(predictions: Predictions, name: str, recall_fpr: float = 0.01) -> di
     """Every figure of one set under `<name>/<label, macro or any>/<metric>`; JSON-safe, never NaN.
 
     Per label with a known cell: n (known cells, ties at .5 included), positives, negatives, prevalence
-    (positives over decided cells), auprc, auroc, f1, precision, recall, fpr, recall@fpr=<recall_fpr>, brier,
-    ece, and sufficient (at least 30 positives and 30 negatives). None is a figure that is not defined.
+    (positives over decided cells), auprc, auroc, auroc_within (see WithinSources), f1, precision, recall, fpr,
+    recall@fpr=<recall_fpr>, brier, ece, and sufficient (at least 30 positives and 30 negatives). None is a
+    figure that is not defined.
     macro: plain means over the sufficient labels, and how many those are. any: see `allowed`.
     """
     figures: dict[str, Figure] = {}
@@ -217,6 +239,7 @@ def measure(predictions: Predictions, name: str, recall_fpr: float = 0.01) -> di
             predictions.targets[known, j],
             predictions.scores[known, j],
             predictions.flags[known, j],
+            predictions.source[known],
             recall_fpr,
         )
         figures.update({f"{key}/{metric}": value for metric, value in of_label.items()})
@@ -232,7 +255,9 @@ def measure(predictions: Predictions, name: str, recall_fpr: float = 0.01) -> di
     return figures
 
 
-def _label(target: Numbers, score: Numbers, flag: Bools, recall_fpr: float) -> dict[str, Figure]:
+def _label(
+    target: Numbers, score: Numbers, flag: Bools, source: Numbers, recall_fpr: float
+) -> dict[str, Figure]:
     """All figures of one label from its known cells [n]."""
     cells = decided(target)
     positive = target[cells] > 0.5
@@ -247,6 +272,7 @@ def _label(target: Numbers, score: Numbers, flag: Bools, recall_fpr: float) -> d
         "prevalence": positives / len(positive) if len(positive) else None,
         "auprc": _plain(curve.auprc()),
         "auroc": _plain(curve.auroc()),
+        "auroc_within": _plain(WithinSources(positive, score[cells], source[cells]).auroc()),
         "f1": _plain(decisions.f1()),
         "precision": _plain(decisions.precision()),
         "recall": _plain(decisions.recall()),

@@ -13,8 +13,17 @@ from train.evaluation.metrics import ENOUGH
 Record = dict[str, Any]
 Intervals = Mapping[str, Any]  # key -> (low, high)
 
-_OF_BOTH = ("auprc", "auroc", "f1", "precision", "brier", "ece")  # need positives and negatives
-_WITH_INTERVAL = ("auprc", "auroc", "f1", "precision", "recall", "fpr")
+# these need positives and negatives
+_OF_BOTH = (
+    "auprc",
+    "auroc",
+    "auroc_within",
+    "f1",
+    "precision",
+    "brier",
+    "ece",
+)
+_WITH_INTERVAL = ("auprc", "auroc", "auroc_within", "f1", "precision", "recall", "fpr")
 
 
 def shown(sets: Iterable[str]) -> list[str]:

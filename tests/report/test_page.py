@@ -107,10 +107,12 @@ def test_every_figure_of_the_table_is_the_summarys(told_once: Path, page: Elemen
             figures = final["metrics"]
             numbers = [cell.text for cell in row.all("td")]
             assert numbers[:3] == [f"{figures[f'{key}/{m}']:,}" for m in ("n", "positives", "negatives")]
-            enough = dict.fromkeys(("auprc", "auroc", "brier", "ece"), figures[f"{key}/sufficient"])
+            enough = dict.fromkeys(
+                ("auprc", "auroc", "auroc_within", "brier", "ece"), figures[f"{key}/sufficient"]
+            )
             enough |= {"threshold": True, "recall": figures[f"{key}/positives"] >= 30}
             enough |= {"fpr": figures[f"{key}/negatives"] >= 30}
-            order = ("auprc", "auroc", "threshold", "recall", "fpr", "brier", "ece")
+            order = ("auprc", "auroc", "auroc_within", "threshold", "recall", "fpr", "brier", "ece")
             expected = [
                 point["threshold"] if m == "threshold" else figures[f"{key}/{m}"] for m in order if enough[m]
             ]

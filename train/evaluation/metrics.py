@@ -223,8 +223,8 @@ def measure(predictions: Predictions, name: str, recall_fpr: float = 0.01) -> di
     """Every figure of one set under `<name>/<label, macro or any>/<metric>`; JSON-safe, never NaN.
 
     Per label with a known cell: n (known cells, ties at .5 included), positives, negatives, prevalence
-    (positives over decided cells), auprc, auroc, auroc_within (see WithinSources), f1, precision, recall, fpr,
-    recall@fpr=<recall_fpr>, brier, ece, and sufficient (at least 30 positives and 30 negatives). None is a
+    (positives over decided cells), auprc, auroc, auroc_within (see WithinSources), f1, precision, recall,
+    fpr, recall@fpr=<recall_fpr>, brier, ece, sufficient (at least 30 positives and 30 negatives). None is a
     figure that is not defined.
     macro: plain means over the sufficient labels, and how many those are. any: see `allowed`.
     """

@@ -73,6 +73,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+def cache_folder() -> Path:
+    """`$TEENSAFE_CACHE`, default ~/.cache/teensafe; its owner's only, for it holds texts."""
+    path = Path(os.environ.get("TEENSAFE_CACHE") or Path.home() / ".cache" / "teensafe")
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
 def sweep_parts(folder: Path) -> None:
     """Remove what a killed process left half-written in `folder`."""
     for part in folder.glob(".*.part"):

@@ -7,7 +7,6 @@ holds the source's texts, so its folder is readable by its owner only.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,7 +16,7 @@ from train.data.encoding import Encoder
 from train.data.rows import resolve_format
 from train.data.source import Source, read
 from train.example import Example
-from train.files import canonical_json, sha256_bytes, whole_file, write_json
+from train.files import cache_folder, canonical_json, sha256_bytes, whole_file, write_json
 
 if TYPE_CHECKING:
     import datasets
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Raise it when reading or encoding changes what the file holds."""
 CHUNK = 2_000
-
-
-def folder() -> Path:
-    """`$TEENSAFE_CACHE`, default ~/.cache/teensafe."""
-    path = Path(os.environ.get("TEENSAFE_CACHE") or Path.home() / ".cache" / "teensafe")
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
 
 
 def encoded(
@@ -48,7 +40,7 @@ def encoded(
     mapping = source.model_dump(mode="json", exclude={"path", "licence", "synthetic"})
     form = resolve_format(Path(source.path), source.format)
     key = sha256_bytes(canonical_json([FORMAT, name, form, mapping, digest, encoder.digest]).encode())
-    path = folder() / f"{name}-{key[:32]}.arrow"
+    path = cache_folder() / f"{name}-{key[:32]}.arrow"
     if not path.exists():
         _write(path, name, source, encoder)
     try:

@@ -36,6 +36,9 @@ class Encoder:
         self._tokens = encoding.max_length.tokens
         self._pad = int(tokenizer.pad_token_id)
         self._left = tokenizer.padding_side == "left"
+        # a decoder's tokenizer may give an empty text no token: it gets one, not the padding if it can
+        marks = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
+        self._empty = [next((int(m) for m in marks if m is not None and m != self._pad), self._pad)]
 
     @property
     def digest(self) -> str:
@@ -53,7 +56,7 @@ class Encoder:
             return_attention_mask=False,
             return_token_type_ids=False,
         )
-        return list(encoded["input_ids"])
+        return [ids or self._empty for ids in encoded["input_ids"]]
 
     def pad(self, sequences: Sequence[np.ndarray | Sequence[int]]) -> dict[str, Tensor]:
         """Token sequences -> input_ids and attention_mask, int64 [B, T], T the longest of them."""

@@ -106,7 +106,7 @@ def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import LlamaConfig, LlamaModel
 
     folder = tmp_path_factory.mktemp("decoder")
-    tokenizer = byte_pairs(eos_token="<|end|>")
+    tokenizer = byte_pairs(eos_token="<|endoftext|>")
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),

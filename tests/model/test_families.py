@@ -22,6 +22,7 @@ from train.model.backbone import Backbone, load_tokenizer
 from train.model.classifier import load
 
 ENCODER_MARKS = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
+DECODER_MARKS = {"eos_token": "<|endoftext|>"}
 SIZE = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
 GROUPED = {**SIZE, "num_key_value_heads": 2, "bos_token_id": None, "eos_token_id": 0}
 ENCODERS: dict[str, dict[str, Any]] = {
@@ -66,7 +67,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def of(family: str) -> Path:
         if family not in made:
             folder = made[family] = tmp_path_factory.mktemp(family)
-            tokenizer = byte_pairs(**(ENCODER_MARKS if family in ENCODERS else {"eos_token": "<|end|>"}))
+            tokenizer = byte_pairs(
+                **(ENCODER_MARKS if family in ENCODERS else {"eos_token": "<|endoftext|>"})
+            )
             given = {**ENCODERS, **DECODERS}[family]
             config = AutoConfig.for_model(family, vocab_size=len(tokenizer), **given)
             torch.manual_seed(0)
@@ -108,7 +111,7 @@ def test_saved_and_loaded_gives_the_same_logits(
     assert {tensor.dtype for tensor in in_head.values()} == {torch.float32}
     said = json.loads((tmp_path / "tokenizer_config.json").read_text())
     assert said["model_max_length"] == 32
-    assert said["pad_token"] == ("<pad>" if family in ENCODERS else "<|end|>")
+    assert said["pad_token"] == ("<pad>" if family in ENCODERS else "<|endoftext|>")
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -127,7 +130,7 @@ def test_merged_and_reloaded_by_plain_transformers(
     assert plain.config.problem_type == "multi_label_classification"
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert plain.config.pad_token_id == tokenizer.pad_token_id
-    texts = [text or "<|end|>" for text in TEXTS] if family in DECODERS else TEXTS
+    texts = [text or "<|endoftext|>" for text in TEXTS] if family in DECODERS else TEXTS
     inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False)
     with torch.inference_mode():
         after = plain.eval()(**inputs).logits.numpy()
@@ -223,7 +226,7 @@ def test_only_the_top_layers_are_trained(base: Callable[[str], Path], family: st
 
 def test_a_tokenizer_without_padding_takes_eos_and_no_embedding_is_added(base: Callable[[str], Path]) -> None:
     tokenizer = load_tokenizer(Backbone(base=str(base("llama"))), 32)
-    assert tokenizer.pad_token == "<|end|>"
+    assert tokenizer.pad_token == "<|endoftext|>"
     classifier = make(base("llama"), Head())
     assert classifier.plain.config.pad_token_id == tokenizer.pad_token_id
     assert classifier.plain.get_input_embeddings().num_embeddings == len(tokenizer)

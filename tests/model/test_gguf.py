@@ -64,10 +64,10 @@ def tiny_gguf(tiny_decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(tokens)
-    writer.add_token_types([3 if token == "<|end|>" else 1 for token in tokens])
+    writer.add_token_types([3 if token == "<|endoftext|>" else 1 for token in tokens])
     writer.add_token_merges([" ".join(pair) for pair in inner["merges"]])
-    writer.add_eos_token_id(tokens.index("<|end|>"))
-    writer.add_bos_token_id(tokens.index("<|end|>"))
+    writer.add_eos_token_id(tokens.index("<|endoftext|>"))
+    writer.add_bos_token_id(tokens.index("<|endoftext|>"))
     for name, tensor in load_file(tiny_decoder / "model.safetensors").items():
         weight, part = tensor.numpy(), name.removesuffix(".weight")
         block = ""

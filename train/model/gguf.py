@@ -36,22 +36,20 @@ def as_folder(file: Path) -> Path:
 
 def _convert(file: Path, folder: Path) -> None:
     import torch
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
+    from transformers import AutoModel, AutoTokenizer, GgufConfig
 
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
         model, loading = AutoModel.from_pretrained(
-            file.parent, gguf_file=file.name, dtype=torch.float32, output_loading_info=True
+            file.parent,
+            gguf_file=file.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     except (ImportError, ValueError, KeyError, IndexError, RuntimeError) as error:
         said = str(error).strip().splitlines()
         raise _unreadable(file, f"cannot be read: {said[0] if said else type(error).__name__}") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
     if missing := sorted(loading["missing_keys"]):
         raise _unreadable(file, f"lacks {len(missing)} weights, such as {missing[0]}")
     model.save_pretrained(folder)

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import write_recipe
+from tests.conftest import REPOSITORY, write_recipe
 from tests.updating import begin, job_of, losses, optimizer_of
 from train.loop import optimizer
 from train.model.classifier import load
 
 CASES = {
+    "encoder-bce": ("tiny_base", "loss={kind: bce}"),
     "encoder-asl": ("tiny_base", "loss={kind: asl, pos_weight: auto}"),
     "decoder-bce": ("tiny_decoder", "loss={kind: bce, label_smoothing: 0.1}"),
     "decoder-focal": ("tiny_decoder", "loss={kind: focal, alpha: 0.6}"),
@@ -38,8 +39,7 @@ def test_accumulation_does_not_change_the_losses(case: tuple[Path, str]) -> None
     """Global 16 as 1x16 and as 4x4, with soft and unknown labels, dropout 0, fp32."""
     recipe, loss = case
     whole, pieces = (losses(job_of(recipe, loss, *SHORT, f"train.micro_batch={n}")) for n in (16, 4))
-    assert len(whole) == 8
-    assert whole[-1] < whole[0]
+    assert len(set(whole)) == 8
     assert np.abs(np.array(whole) - np.array(pieces)).max() < 1e-5
 
 
@@ -79,7 +79,10 @@ def test_the_order_of_examples_depends_on_nothing_but_seed_and_step(case: tuple[
 
 @pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Two real processes: 16 as two of 8, each in pieces of 5; and how they agree on a micro-batch."""
+    """Two real processes: 16 as two of 8, each in pieces of 5; and how they agree on a micro-batch.
+
+    Launched as the recipes say: `accelerate launch --cpu --num_processes 2` would start one.
+    """
     plans, expected = [], []
     for name, (base, loss) in CASES.items():
         (tmp_path / name).mkdir()
@@ -87,12 +90,11 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path, request: pytest.Fi
         plans.append([str(recipe), loss, *SHORT, "train.micro_batch=5"])
         expected.append(losses(job_of(recipe, loss, *SHORT)))
     script, out = Path(__file__).with_name("update_in_two_processes.py"), tmp_path / "out.json"
+    config = REPOSITORY / "recipes" / "accelerate" / "cpu-2.yaml"
+    accelerate = str(Path(sys.executable).with_name("accelerate"))
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
-            *(str(script), json.dumps(plans), str(out)),
-        ],
-        env={**os.environ, "PYTHONPATH": str(script.parent.parent)},
+        [accelerate, "launch", "--config_file", str(config), str(script), json.dumps(plans), str(out)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         timeout=240,

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -285,14 +284,10 @@ def test_scoring_errors_leave_no_output(
     assert not out.exists()
 
 
-def test_accumulation_does_not_change_the_losses(make_recipe: MakeRecipe, runs: Path) -> None:
-    """Global 16 as 1x16 and 4x4, with soft and unknown labels, dropout 0, fp32."""
-    recipe, found = make_recipe(), []
-    for number, micro in enumerate((16, 4)):
-        named = ["train.steps=10", f"train.micro_batch={micro}", f"name=toy{number}"]
-        found.append(losses(Path(run_recipe(load(recipe, named))["run"])))
-    for other in found[1:]:
-        assert np.abs(np.array(list(found[0].values())) - np.array(list(other.values()))).max() < 1e-5
+def test_qlora_without_a_gpu_is_wrong_input_and_writes_nothing(make_recipe: MakeRecipe, runs: Path) -> None:
+    with pytest.raises(InputError, match="'qlora', but this machine has no CUDA GPU"):
+        run_recipe(load(make_recipe(), ["adapter={kind: qlora}"]))
+    assert not runs.exists()
 
 
 def test_wrong_inputs_write_nothing(make_recipe: MakeRecipe, runs: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.errors import Failure, Interrupted, Problem, guarded
-from train.job import Job, main_first, shared
+from train.job import Job, main_first, shared, take_leave
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -383,6 +383,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m train
         from train.recipe import load
 
         summary = train(load(given.recipe, given.override))
+        take_leave()
         if summary:
             _show(summary, given.json)
         return 0

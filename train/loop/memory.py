@@ -26,15 +26,19 @@ def largest(most: int, attempt: Callable[[int], None], accelerator: Accelerator)
 
     size = most
     while True:
-        failed = torch.tensor(float(not _fits(size, attempt)), device=accelerator.device)
+        lacking = _lacking(size, attempt)
         clear_device_cache(garbage_collection=True)
-        if accelerator.reduce(failed, "sum").item() == 0:
+        failed = accelerator.reduce(
+            torch.tensor(float(lacking is not None), device=accelerator.device), "sum"
+        )
+        if failed.item() == 0:
             return size
         if size == 1:
+            said = f" ({lacking})" if lacking else ""  # empty where it was another process
             raise Failure(
                 Problem(
                     "train.micro_batch",
-                    "not even one text of the longest fits in memory",
+                    f"not even one text of the longest fits in memory{said}",
                     "room for a forward and backward pass beside the model",
                     "train.gradient_checkpointing=true, fewer model.max_length.tokens, a smaller model.base",
                 )
@@ -42,16 +46,19 @@ def largest(most: int, attempt: Callable[[int], None], accelerator: Accelerator)
         size = -(-size // 2)
 
 
-def _fits(size: int, attempt: Callable[[int], None]) -> bool:
+def _lacking(size: int, attempt: Callable[[int], None]) -> str | None:
+    """What the allocator said, None where there was room. Other errors are raised."""
     from accelerate.utils.memory import should_reduce_batch_size
 
     try:
         attempt(size)
     except Exception as error:
-        if isinstance(error, MemoryError) or should_reduce_batch_size(error):
-            return False
+        said = str(error)
+        # oneDNN's way of saying that its scratch memory could not be had
+        if isinstance(error, MemoryError) or should_reduce_batch_size(error) or "could not create a" in said:
+            return said.strip().splitlines()[0][:200] if said.strip() else type(error).__name__
         raise
-    return True
+    return None
 
 
 def rehearse(

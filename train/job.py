@@ -6,27 +6,34 @@ import math
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from train.data.order import Order, micro_batches
 from train.errors import Interrupted, TeensafeError
-from train.example import Window
+from train.example import Batch, Window
+from train.loop.fit import Update, fit
+from train.loop.memory import largest, rehearse
+from train.loop.optimizer import factor, set_rate
+from train.model.precision import autocast, training_attention
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
+    import torch
     from accelerate import Accelerator
 
     from train.lock import Resolved
     from train.loop.signals import StopSignals
+    from train.model.classifier import Classifier
     from train.model.precision import Precision
     from train.tracking.run import Run
     from train.tracking.wandb_log import WandbLog
 
 T = TypeVar("T")
 
-LARGEST_MICRO_BATCH = 64
-"""What `micro_batch: auto` does not exceed."""
+MOST_ON_CPU = 64
+"""Examples a process holds at once on CPUs under `micro_batch: auto`: more is no faster, and where the system
+lends memory that it does not have no trial fails."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +69,59 @@ class Job:
         """Is a checkpoint judged at this step? Never at one where only a signal stopped the run."""
         return step > 0 and (step % self.every == 0 or step == self.steps)
 
-    def windows(self, start: int) -> Iterator[Window]:
-        """This process's part of every update from `start` on."""
-        corpus, recipe, accelerator = self.resolved.corpus, self.resolved.recipe, self.accelerator
-        rows, order, processes = corpus.rows("train"), self.order, accelerator.num_processes
-        share = math.ceil(recipe.train.global_batch / processes)
-        size = (
-            min(share, LARGEST_MICRO_BATCH)
-            if recipe.train.micro_batch == "auto"
-            else recipe.train.micro_batch
+    @property
+    def training_attention(self) -> str:
+        return training_attention(self.accelerator.device, self.precision)
+
+    def updates(self, classifier: Classifier, adam: torch.optim.Optimizer, start: int) -> Iterator[Update]:
+        """Train from update `start` on; one `Update` each."""
+        import torch
+
+        recipe, corpus, accelerator = self.resolved.recipe, self.resolved.corpus, self.accelerator
+        factors = recipe.loss.factors(corpus.labels, corpus.targets[corpus.rows("train")])
+        classifier.attend(self.training_attention)
+        way: dict[str, Any] = {
+            "accelerator": accelerator,
+            "autocast": partial(autocast, accelerator.device, self.precision),
+            "cells": recipe.loss.cells(torch.from_numpy(factors).to(accelerator.device)),
+        }
+        size = self._micro_batch(lambda batch: rehearse(classifier.model, batch, **way))
+        return fit(
+            accelerator.prepare(classifier.model),
+            self._windows(start, size),
+            adam,
+            **way,
+            rate=lambda step: set_rate(adam, factor(recipe.train, step, self.steps)),
+            clip=recipe.train.clip,
+            seed=recipe.train.seed,
+            stopping=lambda: bool(self.stop),
         )
+
+    def _micro_batch(self, attempt: Callable[[Batch], None]) -> int:
+        """Most examples a process holds at once, the same on all: what the recipe says, or what fits."""
+        corpus, recipe, accelerator = self.resolved.corpus, self.resolved.recipe, self.accelerator
+        share = math.ceil(recipe.train.global_batch / accelerator.num_processes)
+        if recipe.train.micro_batch != "auto":
+            return min(share, recipe.train.micro_batch)
+        most = min(share, MOST_ON_CPU) if accelerator.device.type == "cpu" else share
+        rows = corpus.rows("train")
+        longest = rows[(-corpus.lengths[rows]).argsort(kind="stable")]
+        # a quarter more than will be used: memory taken in pieces of changing sizes is never used to its end
+        size = largest(most, lambda n: attempt(corpus.batch(longest[: n + n // 4])), accelerator)
+        if size < most:
+            self.terminal.say(f"micro-batch: {size} texts a process; {most} do not fit in memory")
+        return size
+
+    def _windows(self, start: int, micro_batch: int) -> Iterator[Window]:
+        """This process's part of every update from `start` on, in batches of at most `micro_batch`."""
+        corpus, accelerator = self.resolved.corpus, self.accelerator
+        rows, order = corpus.rows("train"), self.order
+        process, processes = accelerator.process_index, accelerator.num_processes
+        seed = self.resolved.recipe.data.seed
         for step in range(start, self.steps):
             chosen = rows[order.window(step)]
-            pieces = micro_batches(chosen, corpus.lengths, accelerator.process_index, processes, size)
-            yield corpus.window(step, chosen, pieces, recipe.data.seed, step // order.steps_per_epoch)
+            pieces = micro_batches(chosen, corpus.lengths, process, processes, micro_batch)
+            yield corpus.window(step, chosen, pieces, seed, step // order.steps_per_epoch)
 
     def interrupted(self, step: int) -> Interrupted:
         number = self.stop.received or signal.SIGTERM  # None: another process was told
@@ -120,3 +166,11 @@ def shared(accelerator: Accelerator, value: str) -> str:
     from accelerate.utils import broadcast_object_list
 
     return str(broadcast_object_list([value])[0])
+
+
+def take_leave() -> None:
+    """Close the connections to other processes: their threads would abort an interpreter that ends."""
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -100,7 +100,7 @@ class Recipe(Spec):
             by_alias=True,
             exclude={
                 "track": True,
-                "train": {"micro_batch"},
+                "train": {"micro_batch", "gradient_checkpointing"},
                 "data": {"sources": {name: {"path"} for name in self.data.sources}},
             },
         )

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,56 +10,99 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from train.data.encoding import Encoder, Encoding
+from tests.model.classifiers import LABELS, TEXTS, encoder_of, logits, make
 from train.errors import Failure, InputError
-from train.model.adapter import Full, Lora
-from train.model.backbone import Backbone, digest, load_tokenizer
-from train.model.classifier import Classifier, create, load
+from train.model.adapter import Full, Head, Lora, Qlora, Top, require_gpu
+from train.model.backbone import Backbone, digest
+from train.model.classifier import load
 
-LABELS = ("hate", "harassment", "grooming")
-TEXTS = ["you are kind", "", "🙂🙂🙂", "a " * 400, "안녕하세요 여러분", "short"]
-
-
-def make(base: Path, adapter: Lora | Full, dropout: float = 0.0) -> Classifier:
-    backbone = Backbone(base=str(base), dropout=dropout)
-    encoding = {"max_length": {"tokens": 32, "overflow": "truncate"}}
-    classifier = create(backbone, adapter, encoding, LABELS, load_tokenizer(backbone, 32), "fp32", seed=3)
-    torch.manual_seed(5)  # as if trained: LoRA's B matrices start at zero and would hide a lost adapter
-    for _, parameter in [*classifier.parts()[0], *classifier.parts()[1]]:
-        torch.nn.init.normal_(parameter, std=0.1)
-    return classifier
+ADAPTERS: list[Any] = [
+    Full(),
+    Head(),
+    Top(layers=1),
+    Lora(r=4, alpha=8),
+    Lora(r=4, alpha=8, rslora=True, targets=("query", "value")),
+    Lora(r=4, alpha=8, dora=True),
+]
 
 
-def logits(classifier: Classifier, texts: list[str] = TEXTS) -> np.ndarray:
-    classifier.model.eval()
-    encoder = Encoder(classifier.tokenizer, Encoding.model_validate(classifier.card.encoding))
-    return classifier.logits(encoder.pad(encoder(texts))).numpy()
-
-
-@pytest.mark.parametrize("adapter", [Lora(r=4, alpha=8), Full()], ids=["lora", "full"])
-def test_saved_and_loaded_gives_the_same_logits(
-    tiny_base: Path, tmp_path: Path, adapter: Lora | Full
-) -> None:
+@pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
+def test_saved_and_loaded_gives_the_same_logits(tiny_base: Path, tmp_path: Path, adapter: Any) -> None:
     classifier = make(tiny_base, adapter)
     classifier.save(tmp_path)
     loaded = load(tmp_path)
     assert loaded.card == classifier.card
     assert np.array_equal(logits(loaded), logits(classifier))
+    for made, found in zip(classifier.parts(), loaded.parts(), strict=True):
+        assert [name for name, _ in found] == [name for name, _ in made]
     assert not list(tmp_path.glob("*.bin")) + list(tmp_path.glob("*.pt")) + list(tmp_path.glob("*.pkl"))
 
 
-@pytest.mark.parametrize("adapter", [Lora(r=4, alpha=8), Full()], ids=["lora", "full"])
-def test_head_is_trained_and_stays_float32(tiny_base: Path, tmp_path: Path, adapter: Lora | Full) -> None:
+@pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
+def test_head_is_trained_and_stays_float32(tiny_base: Path, tmp_path: Path, adapter: Any) -> None:
     classifier = make(tiny_base, adapter)
     body, head = classifier.parts()
     assert sorted(name.split(".")[-1] for name, _ in head) == ["bias", "weight"]
     assert all("classifier" in name for name, _ in head)
-    assert all("lora_" in name for name, _ in body) == isinstance(adapter, Lora)
+    assert (len(body) > 0) == (adapter.kind != "head")
+    assert all("lora_" in name for name, _ in body) == (adapter.kind in ("lora", "head"))
     classifier.save(tmp_path)
     (weights,) = tmp_path.glob("*model.safetensors")
     assert {tensor.dtype for key, tensor in load_file(weights).items() if "classifier" in key} == {
         torch.float32
     }
+
+
+def test_rslora_and_dora_are_what_their_papers_say(tiny_base: Path) -> None:
+    """The layer's output, computed once more from the papers' formulas."""
+    x = torch.randn(3, 32)
+    for rslora, dora in ((False, False), (True, False), (False, True)):
+        classifier = make(tiny_base, Lora(r=4, alpha=8, rslora=rslora, dora=dora, targets=("query",)))
+        layer = classifier.plain.bert.encoder.layer[0].attention.self.query
+        weight, bias = layer.base_layer.weight, layer.base_layer.bias
+        low_rank = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+        full = weight + 8 / (2 if rslora else 4) * low_rank
+        if dora:
+            length = layer.lora_magnitude_vector["default"].weight
+            full = length[:, None] * full / full.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(layer(x), x @ full.T + bias)
+
+
+@pytest.mark.parametrize("targets", [("quary",), ("classifier",), ("query", "LayerNorm")], ids=str)
+def test_a_target_that_is_no_linear_layer_outside_the_head_is_refused(
+    tiny_base: Path, targets: tuple[str, ...]
+) -> None:
+    with pytest.raises(InputError, match=f"{targets[-1]}: no linear layer") as error:
+        make(tiny_base, Lora(targets=targets))
+    assert error.value.problems[0].expected == "all-linear, or some of dense, key, query, value"
+
+
+def test_more_layers_than_there_are_is_refused(tiny_base: Path) -> None:
+    with pytest.raises(InputError, match=r"adapter\.layers: 3, but the model has 2"):
+        make(tiny_base, Top(layers=3))
+
+
+def test_qlora_without_a_gpu_is_one_clear_error() -> None:
+    with pytest.raises(InputError, match="'qlora', but this machine has no CUDA GPU"):
+        require_gpu(Qlora())
+    require_gpu(Lora())
+
+
+@pytest.mark.parametrize("dora", [False, True])
+@pytest.mark.parametrize("base", ["tiny_base", "tiny_decoder"])
+def test_qlora_quantizes_all_but_the_head_and_reloads(
+    request: pytest.FixtureRequest, tmp_path: Path, base: str, dora: bool
+) -> None:
+    """bitsandbytes computes on CPUs too, slowly: enough to prove what is quantized and what is saved."""
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    classifier = make(request.getfixturevalue(base), Qlora(r=2, alpha=4, dora=dora))
+    packed = [n for n, m in classifier.model.named_modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
+    assert packed
+    assert not [name for name in packed if {*name.split(".")} & {*classifier.head}]
+    body, head = classifier.parts()
+    assert {p.dtype for _, p in [*body, *head]} == {torch.float32}
+    classifier.save(tmp_path)
+    assert np.array_equal(logits(load(tmp_path)), logits(classifier))
 
 
 def test_head_computes_in_float32_under_bf16_autocast(tiny_base: Path) -> None:
@@ -85,29 +129,10 @@ def test_merged_and_reloaded_by_plain_transformers_keeps_head_and_labels(
     assert not loading["unexpected_keys"]
     assert tuple(plain.config.id2label[i] for i in range(3)) == LABELS
     assert plain.config.problem_type == "multi_label_classification"
-    encoder = Encoder(classifier.tokenizer, Encoding.model_validate(classifier.card.encoding))
+    encoder = encoder_of(classifier)
     with torch.inference_mode():
         after = plain.eval()(**encoder.pad(encoder(TEXTS))).logits.numpy()
     assert np.abs(after - before).max() < 1e-5
-
-
-def test_padding_and_batch_composition_do_not_change_a_score(tiny_base: Path) -> None:
-    classifier = make(tiny_base, Lora(r=4, alpha=8))
-    together = logits(classifier)
-    alone = np.concatenate([logits(classifier, [text]) for text in TEXTS])
-    assert np.abs(together - alone).max() < 1e-5
-    classifier.attend("eager")
-    assert np.abs(logits(classifier) - together).max() < 1e-5
-
-
-def test_dropout_is_one_field(tiny_base: Path) -> None:
-    for rate in (0.0, 0.25):
-        model = make(tiny_base, Lora(r=4, alpha=8), rate).model
-        assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} <= {rate}
-        model.train()
-        ids = torch.arange(5, 15)[None]
-        varies = not torch.equal(model(input_ids=ids).logits, model(input_ids=ids).logits)
-        assert varies == (rate > 0)
 
 
 def test_the_tokenizer_carries_the_maximum_length(tiny_base: Path, tmp_path: Path) -> None:
@@ -154,7 +179,7 @@ def test_a_base_that_lacks_encoder_weights_is_refused(tiny_base: Path, tmp_path:
     weights = tmp_path / "base" / "model.safetensors"
     tensors = {key: value for key, value in load_file(weights).items() if "layer.1" not in key}
     save_file(tensors, weights, metadata={"format": "pt"})
-    with pytest.raises(InputError, match="lacks 16 weights of its own encoder"):
+    with pytest.raises(InputError, match="lacks 16 weights of its own"):
         make(tmp_path / "base", Full())
 
 

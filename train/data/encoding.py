@@ -63,6 +63,9 @@ class Encoder:
         self._length = encoding.max_length
         self._pad = int(tokenizer.pad_token_id)
         self._left = tokenizer.padding_side == "left"
+        # a decoder's tokenizer may give an empty text no token: it gets one, not the padding if it can
+        marks = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
+        self._empty = [next((int(m) for m in marks if m is not None and m != self._pad), self._pad)]
         plain = self._ids(["a"], special=False)[0]
         special = self._ids(["a"], special=True)[0]
         start = next(i for i in range(len(special)) if special[i : i + len(plain)] == plain)
@@ -111,7 +114,8 @@ class Encoder:
         if any(TURN in text for text in shown):
             shown = self._last_turns(shown)
         most = LONGEST if self._length.overflow == "window" else self._room
-        return [[*self._before, *ids[:most], *self._after] for ids in self._ids(shown, special=False)]
+        found = self._ids(shown, special=False)
+        return [[*self._before, *ids[:most], *self._after] or self._empty for ids in found]
 
     def windows(self, tokens: Sequence[int] | np.ndarray) -> list[Sequence[int] | np.ndarray]:
         """The windows of one text's tokens, each with the special ones; itself where it fits."""

@@ -66,13 +66,7 @@ def fit(
         for number, batch in enumerate(window.batches, start=1):
             last = number == len(window.batches)
             with nullcontext() if last else accelerator.no_sync(model):
-                inputs = {
-                    key: value.to(accelerator.device, non_blocking=True)
-                    for key, value in batch.inputs.items()
-                }
-                with autocast():
-                    logits = model(**inputs).logits.float()
-                loss = cells(logits, batch.targets.to(accelerator.device)).sum() / max(1, window.known)
+                loss = cost(model, batch, accelerator.device, autocast, cells) / max(1, window.known)
                 # DistributedDataParallel averages gradients over processes; we want their sum
                 accelerator.backward(loss * accelerator.num_processes)
             if not torch.isfinite(loss):
@@ -88,6 +82,20 @@ def fit(
         now = time.perf_counter()
         yield Update(window.step + 1, mean, norm, lr, window.examples, now - clock, asked > 0)
         clock = time.perf_counter()
+
+
+def cost(
+    model: nn.Module,
+    batch: Batch,
+    device: torch.device,
+    autocast: Callable[[], torch.autocast],
+    cells: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """The sum of a batch's known cells, a scalar with gradient."""
+    inputs = {key: value.to(device, non_blocking=True) for key, value in batch.inputs.items()}
+    with autocast():
+        logits = model(**inputs).logits.float()
+    return cells(logits, batch.targets.to(device)).sum()
 
 
 def _finite(value: float) -> bool:

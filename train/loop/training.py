@@ -15,7 +15,9 @@ class Training(Spec):
     global_batch: PositiveInt = 64
     """Examples per update over all processes and accumulation steps."""
     micro_batch: PositiveInt | Literal["auto"] = "auto"
-    """Most examples a process holds at once. It changes memory and speed, never the result."""
+    """Most examples a process holds at once; auto: what fits. Changes memory and speed, never the result."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, a third slower, the same result."""
     epochs: PositiveFloat | None = None
     """Passes over the training examples; or say `steps`."""
     steps: PositiveInt | None = None

@@ -1,24 +1,17 @@
-"""What is trained beside the head: a LoRA adapter or every weight."""
+"""What is trained: every weight, low-rank adapters on frozen weights, the top layers, or the head alone."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat, PositiveInt
 
+from train.errors import InputError, Problem
 from train.spec import Spec
 
-
-class Lora(Spec):
-    """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) on frozen weights."""
-
-    kind: Literal["lora"] = "lora"
-    r: int = Field(default=16, ge=1)
-    """Rank."""
-    alpha: float = Field(default=32, gt=0)
-    """Scale: the update is multiplied by alpha / r."""
-    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
-    """Names of the linear layers that get an adapter; the head never does, it is trained whole."""
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Full(Spec):
@@ -26,5 +19,148 @@ class Full(Spec):
 
     kind: Literal["full"] = "full"
 
+    def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
+        """The model with what this adapter adds, and only what it trains requiring a gradient.
 
-Adapter = Annotated[Lora | Full, Field(discriminator="kind")]
+        head: names of the modules that form the head; they are trained whole whatever the adapter.
+        Raises InputError where the model has nothing to attach to.
+        """
+        return model
+
+
+class Head(Spec):
+    """The head alone; the pretrained model stays as it is."""
+
+    kind: Literal["head"] = "head"
+
+    def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
+        """As `Full.attach`."""
+        return _only(model, [getattr(model, name) for name in head])
+
+
+class Top(Spec):
+    """The last layers and the head; the layers below, embeddings and final norm are frozen."""
+
+    kind: Literal["top"] = "top"
+    layers: PositiveInt = 2
+    """How many layers, counted from the head."""
+
+    def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
+        """As `Full.attach`."""
+        stack = layers(model)
+        if self.layers > len(stack):
+            what = f"{self.layers}, but the model has {len(stack)}"
+            raise InputError(Problem("adapter.layers", what, f"at most {len(stack)}", "adapter={kind: full}"))
+        return _only(model, [*stack[-self.layers :], *(getattr(model, name) for name in head)])
+
+
+class _LowRank(Spec):
+    """W + s B A with W frozen (Hu et al. 2021, arXiv:2106.09685)."""
+
+    r: PositiveInt = 16
+    """Rank."""
+    alpha: PositiveFloat = 32
+    """Scale: s = alpha / r."""
+    rslora: bool = False
+    """s = alpha / sqrt(r) (Kalajdzievski 2023, arXiv:2312.03732): large ranks learn as fast as small ones."""
+    dora: bool = False
+    """Length and direction of W's rows are trained apart (Liu et al. 2024, arXiv:2402.09353); slower."""
+    targets: Literal["all-linear"] | tuple[str, ...] = Field(default="all-linear", min_length=1)
+    """Names of the linear layers that get an adapter; the head never does, it is trained whole."""
+
+    def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
+        """As `Full.attach`."""
+        from peft import LoraConfig, get_peft_model
+
+        if self.targets == "all-linear":
+            targets: str | list[str] = "all-linear"
+        else:
+            targets = list(self.targets)
+            _must_be_linear(targets, model, head)
+        config = LoraConfig(
+            task_type="SEQ_CLS",
+            r=self.r,
+            lora_alpha=self.alpha,
+            lora_dropout=dropout,
+            use_rslora=self.rslora,
+            use_dora=self.dora,
+            target_modules=targets,
+            modules_to_save=list(head),  # peft never targets a module inside these
+        )
+        return get_peft_model(model, config)
+
+
+class Lora(_LowRank):
+    """Low-rank adapters on frozen weights."""
+
+    kind: Literal["lora"] = "lora"
+
+
+class Qlora(_LowRank):
+    """Low-rank adapters on weights frozen in 4 bits (NF4; Dettmers et al. 2023, arXiv:2305.14314).
+
+    Needs a CUDA GPU and bitsandbytes. The head is never quantized.
+    """
+
+    kind: Literal["qlora"] = "qlora"
+
+
+def require_gpu(adapter: Adapter) -> None:
+    """Raise InputError where this machine lacks what the adapter needs to train."""
+    import importlib.util
+
+    import torch
+
+    if not isinstance(adapter, Qlora):
+        return
+    lacking = [] if torch.cuda.is_available() else ["no CUDA GPU"]
+    if importlib.util.find_spec("bitsandbytes") is None:
+        lacking.append("no bitsandbytes")
+    if lacking:
+        raise InputError(
+            Problem(
+                "adapter.kind",
+                f"'qlora', but this machine has {' and '.join(lacking)}",
+                "a CUDA GPU, and bitsandbytes (pip install 'teensafe[qlora]')",
+                "adapter.kind=lora trains the same adapter on weights in full precision",
+            )
+        )
+
+
+def layers(model: nn.Module) -> nn.ModuleList:
+    """The stack of a classifier's layers, whatever the family: the longest list of modules of its base model.
+
+    Raises InputError where there is none.
+    """
+    from torch import nn
+
+    body = getattr(model, str(model.base_model_prefix))
+    lists = [module for module in body.modules() if isinstance(module, nn.ModuleList)]
+    if not lists:
+        what = f"'top', but {type(model).__name__} has no list of layers"
+        raise InputError(Problem("adapter.kind", what, "full, lora or head"))
+    return max(lists, key=len)
+
+
+def _only(model: nn.Module, trained: Iterable[nn.Module]) -> nn.Module:
+    model.requires_grad_(False)
+    for module in trained:
+        module.requires_grad_(True)
+    return model
+
+
+def _must_be_linear(targets: Sequence[str], model: nn.Module, head: Sequence[str]) -> None:
+    """Raise InputError for a name that no linear layer outside the head has: peft would pass over it."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    outside = [name for name in linear if name.split(".")[0] not in head]
+    unknown = [target for target in targets if not any(f".{name}".endswith(f".{target}") for name in outside)]
+    if unknown:
+        names = ", ".join(sorted({name.split(".")[-1] for name in outside}))
+        what = f"{', '.join(unknown)}: no linear layer outside the head has such a name"
+        raise InputError(Problem("adapter.targets", what, f"all-linear, or some of {names}"))
+
+
+Adapter = Annotated[Lora | Qlora | Full | Top | Head, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""The pretrained encoder: where it comes from and how it becomes a classifier."""
+"""The pretrained model, encoder or decoder: where it comes from and how it becomes a classifier."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pydantic import Field
 
 from train.errors import InputError, Problem
 from train.files import canonical_json, in_package, sha256_bytes, sha256_file
+from train.model import gguf
+from train.model.precision import Precision
 from train.spec import Spec
 
 if TYPE_CHECKING:
@@ -20,15 +22,16 @@ if TYPE_CHECKING:
 
 class Backbone(Spec):
     base: str
-    """`package:NAME/FOLDER`, a folder (begins with `.`, `/` or `~`), or a hub id (needs `revision`)."""
+    """`package:NAME/FOLDER`, a folder (begins with `.`, `/` or `~`), a .gguf file in place of either, or a
+    hub id (needs `revision`)."""
     revision: str | None = Field(default=None, pattern="^[0-9a-f]{40}$")
     """Commit of a hub id, 40 hex digits; a branch moves, a commit does not."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Hidden, attention and adapter dropout alike."""
 
 
-def local_folder(backbone: Backbone) -> Path | None:
-    """The folder of a `package:` or folder base, whether or not it exists; None for a hub id.
+def local_path(backbone: Backbone) -> Path | None:
+    """The folder or GGUF file of a base on this machine, whether or not it exists; None for a hub id.
 
     A package is located without being imported.
     """
@@ -41,14 +44,16 @@ def local_folder(backbone: Backbone) -> Path | None:
 
 def digest(backbone: Backbone) -> str:
     """What exactly the base is: the hub commit, or a hash of the weights, configuration and tokenizer."""
-    folder = local_folder(backbone)
-    if folder is None:
+    path = local_path(backbone)
+    if path is None:
         return f"hub:{backbone.base}@{backbone.revision}"
-    files = sorted(p for p in folder.glob("*") if p.suffix == ".safetensors" or p.name in _DECISIVE)
+    if gguf.is_gguf(path):
+        return gguf.digest(path)
+    files = sorted(p for p in path.glob("*") if p.suffix == ".safetensors" or p.name in _DECISIVE)
     if not any(file.suffix == ".safetensors" for file in files):
         raise InputError(
             Problem(
-                str(folder),
+                str(path),
                 "holds no .safetensors weights",
                 "a model folder as save_pretrained writes it",
                 "save the model with safe_serialization; pickled .bin weights are refused",
@@ -57,24 +62,62 @@ def digest(backbone: Backbone) -> str:
     return "sha256:" + sha256_bytes(canonical_json([[f.name, sha256_file(f)] for f in files]).encode())
 
 
-_DECISIVE = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+_DECISIVE = (
+    *(
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+    ),
+    *("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "sentencepiece.bpe.model", "spm.model"),
+)
 
 
 def load_tokenizer(backbone: Backbone, tokens: int) -> Any:
-    """The base's fast tokenizer; it carries the recipe's maximum length when it is saved."""
-    from transformers import AutoTokenizer
+    """The base's fast tokenizer; it carries the recipe's maximum length when it is saved.
+
+    It pads, and at the right, so that every text begins at position 0. Raises InputError where no token of
+    the vocabulary can pad.
+    """
+    from transformers import AutoConfig, AutoTokenizer
 
     where, revision = _address(backbone)
-    return AutoTokenizer.from_pretrained(
-        where, revision=revision, trust_remote_code=False, model_max_length=tokens
+    tokenizer = AutoTokenizer.from_pretrained(
+        where, revision=revision, trust_remote_code=False, model_max_length=tokens, padding_side="right"
     )
+    config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
+    padding = _padding(tokenizer, config.get_text_config())
+    if padding is None:
+        raise InputError(
+            Problem(
+                f"model.base: {backbone.base}",
+                "its tokenizer has no token to pad with",
+                "a pad, eos or unk token within the model's vocabulary",
+                "name one in its tokenizer_config.json; a new one would need a new embedding",
+            )
+        )
+    if tokenizer.pad_token_id != padding:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(padding)
+    return tokenizer
 
 
-def load_classifier(backbone: Backbone, labels: Sequence[str]) -> tuple[nn.Module, tuple[str, ...]]:
+def _padding(tokenizer: Any, config: Any) -> int | None:
+    """The token to pad with. What the model states comes first: some encoders count positions by it."""
+    known = min(config.vocab_size, len(tokenizer))
+    wanted = (config.pad_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
+    return next((token for token in wanted if isinstance(token, int) and 0 <= token < known), None)
+
+
+def load_classifier(
+    backbone: Backbone, labels: Sequence[str], padding: int, quantize: Precision | None = None
+) -> tuple[nn.Module, tuple[str, ...]]:
     """The base with a new float32 head for `labels`, and the names of the modules that form the head.
 
-    The head is what the base lacks: the top-level modules whose weights were not in its files. Raises
-    InputError where weights inside the encoder are missing too, since they would stay random.
+    The head is all that stands beside the base model, whatever the family calls it. padding: the token that
+    batches are padded with, by which a decoder finds a text's last token. quantize: hold the base in 4 bits
+    (NF4) and compute in this format. Raises InputError where weights inside the base are missing, since they
+    would stay random.
     """
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -82,12 +125,16 @@ def load_classifier(backbone: Backbone, labels: Sequence[str]) -> tuple[nn.Modul
     where, revision = _address(backbone)
     config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
     for key, value in list(vars(config).items()):
-        if "dropout" in key and (value is None or isinstance(value, float)):
+        if "dropout" in key and not isinstance(value, bool) and isinstance(value, int | float | None):
             setattr(config, key, backbone.dropout)
     config.num_labels = len(labels)
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
     config.problem_type = "multi_label_classification"
+    config.get_text_config().pad_token_id = padding
+    if hasattr(config, "use_cache"):
+        config.use_cache = False  # a decoder keeps keys and values for the next token; here none comes
+    options = {} if quantize is None else {"quantization_config": _nf4(config, quantize)}
     with quiet_loading():
         model, loading = AutoModelForSequenceClassification.from_pretrained(
             where,
@@ -98,20 +145,42 @@ def load_classifier(backbone: Backbone, labels: Sequence[str]) -> tuple[nn.Modul
             trust_remote_code=False,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **options,
         )
     mismatched = {key if isinstance(key, str) else key[0] for key in loading["mismatched_keys"]}
-    fresh = {key.split(".")[0] for key in {*loading["missing_keys"], *mismatched}}
-    if model.base_model_prefix in fresh:
-        inside = sorted(k for k in loading["missing_keys"] if k.startswith(model.base_model_prefix + "."))
+    base = f"{model.base_model_prefix}."
+    if inside := sorted(key for key in {*loading["missing_keys"], *mismatched} if key.startswith(base)):
         raise InputError(
             Problem(
                 f"model.base: {backbone.base}",
-                f"lacks {len(inside)} weights of its own encoder, such as {inside[0]}",
-                "a complete encoder; missing weights would stay random",
+                f"lacks {len(inside)} weights of its own, such as {inside[0]}",
+                "a complete model; missing weights would stay random",
                 "take the original model, not a part of it",
             )
         )
-    return model, tuple(sorted(fresh)) or _existing_head(model)
+    return model, _head(model)
+
+
+def _head(model: nn.Module) -> tuple[str, ...]:
+    prefix = str(model.base_model_prefix)
+    with_weights = (n for n, m in model.named_children() if n != prefix and any(True for _ in m.parameters()))
+    return tuple(sorted(with_weights))
+
+
+def _nf4(config: Any, precision: Precision) -> Any:
+    """4-bit NormalFloat with quantized constants for all but the head."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig
+
+    with torch.device("meta"):
+        head = _head(AutoModelForSequenceClassification.from_config(config))
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+        llm_int8_skip_modules=list(head),
+    )
 
 
 @contextmanager
@@ -136,14 +205,9 @@ def quiet_loading() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _existing_head(model: nn.Module) -> tuple[str, ...]:
-    """A base that is a classifier with as many labels already: its head is all beside the encoder."""
-    prefix: str = model.base_model_prefix  # type: ignore[assignment]
-    return tuple(
-        sorted(n for n, m in model.named_children() if n != prefix and any(True for _ in m.parameters()))
-    )
-
-
 def _address(backbone: Backbone) -> tuple[str, str | None]:
-    folder = local_folder(backbone)
-    return (backbone.base, backbone.revision) if folder is None else (str(folder), None)
+    """What from_pretrained takes: a folder, or a hub id with its revision."""
+    path = local_path(backbone)
+    if path is None:
+        return backbone.base, backbone.revision
+    return str(gguf.as_folder(path) if gguf.is_gguf(path) else path), None

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train.errors import Failure, Problem
+from train.errors import Failure, InputError, Problem
 from train.files import write_json
-from train.model.adapter import Adapter, Full, Lora
+from train.model.adapter import Adapter, Lora, Qlora
 from train.model.backbone import Backbone, digest, load_classifier, load_tokenizer, quiet_loading
 from train.model.precision import SCORING_ATTENTION, Precision, autocast, head_in_float32
 from train.spec import Spec
@@ -48,12 +48,27 @@ class Classifier:
         body = [pair for pair, head in zip(trained, in_head, strict=True) if not head]
         return body, [pair for pair, head in zip(trained, in_head, strict=True) if head]
 
-    def attend(self, kernel: str) -> None:
-        """Choose the attention kernel: "eager" or "sdpa"."""
+    @property
+    def plain(self) -> Any:
+        """The transformers model, without peft's wrapping."""
         model: Any = self.model
-        if isinstance(self.card.adapter, Lora):
-            model = model.get_base_model()
-        model.set_attn_implementation(kernel)
+        return model.get_base_model() if _beside_the_base(self.card) else model
+
+    def attend(self, kernel: str) -> None:
+        """Choose the attention kernel: "eager" or "sdpa"; a family without SDPA (DeBERTa) stays eager."""
+        self.plain.set_attn_implementation(kernel if self.plain._supports_sdpa else "eager")
+
+    def recompute_activations(self) -> None:
+        """In training, keep a layer's input only and compute the rest again for the gradient.
+
+        Raises InputError where the family cannot.
+        """
+        if not self.plain.supports_gradient_checkpointing:
+            what = f"true, but {type(self.plain).__name__} cannot recompute its activations"
+            raise InputError(Problem("train.gradient_checkpointing", what, "false for this model"))
+        self.plain.activation_checkpointing_enable({"use_reentrant": False})
+        # only the reentrant kind needs inputs with a gradient; they would have frozen layers recomputed
+        self.plain.disable_input_require_grads()
 
     def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Scores before the sigmoid, float32 [B, L], without gradient; inputs int64 [B, T]."""
@@ -84,21 +99,6 @@ def create(
     """A classifier to train: pretrained body, head and adapter initialised from `seed`."""
     import torch
 
-    torch.manual_seed(seed)
-    model, head = load_classifier(backbone, labels)
-    if isinstance(adapter, Lora):
-        from peft import LoraConfig, get_peft_model
-
-        config = LoraConfig(
-            task_type="SEQ_CLS",
-            r=adapter.r,
-            lora_alpha=adapter.alpha,
-            lora_dropout=backbone.dropout,
-            target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
-            modules_to_save=list(head),
-        )
-        with quiet_loading():
-            model = get_peft_model(model, config)
     card = Card(
         labels=tuple(labels),
         backbone=backbone,
@@ -107,6 +107,10 @@ def create(
         encoding=dict(encoding),
         precision=precision,
     )
+    torch.manual_seed(seed)
+    model, head = _on_base(card, tokenizer)
+    with quiet_loading():
+        model = adapter.attach(model, head, backbone.dropout)
     return _finished(card, model, tokenizer, head)
 
 
@@ -121,12 +125,12 @@ def load(folder: Path, precision: Precision | None = None) -> Classifier:
         raise _damaged(folder, f"{CARD} cannot be read ({type(error).__name__})") from error
     if precision is not None:
         card = card.model_copy(update={"precision": precision})
-    if isinstance(card.adapter, Full):
-        from transformers import AutoTokenizer
-
+    tokens = int(card.encoding["max_length"]["tokens"])
+    if not _beside_the_base(card):
         saved = Backbone(base=str(folder.resolve()), dropout=card.backbone.dropout)
-        model, head = load_classifier(saved, card.labels)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = load_tokenizer(saved, tokens)
+        model, head = load_classifier(saved, card.labels, tokenizer.pad_token_id)
+        model = card.adapter.attach(model, head, card.backbone.dropout)
         return _finished(card, model, tokenizer, head)
     if (now := digest(card.backbone)) != card.base_digest:
         raise Failure(
@@ -137,9 +141,19 @@ def load(folder: Path, precision: Precision | None = None) -> Classifier:
                 "restore the base model's files, or train again",
             )
         )
-    model, head = load_classifier(card.backbone, card.labels)
-    tokenizer = load_tokenizer(card.backbone, int(card.encoding["max_length"]["tokens"]))
+    tokenizer = load_tokenizer(card.backbone, tokens)
+    model, head = _on_base(card, tokenizer)
     return _finished(card, _with_adapter(model, folder), tokenizer, head)
+
+
+def _beside_the_base(card: Card) -> bool:
+    """Is what was trained saved without the base's weights, or the whole model?"""
+    return isinstance(card.adapter, Lora | Qlora)
+
+
+def _on_base(card: Card, tokenizer: Any) -> tuple[nn.Module, tuple[str, ...]]:
+    quantize = card.precision if isinstance(card.adapter, Qlora) else None
+    return load_classifier(card.backbone, card.labels, tokenizer.pad_token_id, quantize)
 
 
 def _with_adapter(model: nn.Module, folder: Path) -> nn.Module:
@@ -166,11 +180,10 @@ def _with_adapter(model: nn.Module, folder: Path) -> nn.Module:
 
 
 def _finished(card: Card, model: nn.Module, tokenizer: Any, head: tuple[str, ...]) -> Classifier:
+    classifier = Classifier(card, model, tokenizer, head)
     for name in head:
         # the attribute path, not the module found by type: peft wraps the head and swaps what is inside
-        parent = model.get_base_model() if isinstance(card.adapter, Lora) else model  # type: ignore[operator]
-        head_in_float32(getattr(parent, name))
-    classifier = Classifier(card, model, tokenizer, head)
+        head_in_float32(getattr(classifier.plain, name))
     classifier.attend(SCORING_ATTENTION)
     return classifier
 

@@ -109,14 +109,15 @@ def test_a_damaged_catalogue_is_one_clear_error(tmp_path: Path, monkeypatch: pyt
 
 def public_paths(tree: Any) -> list[tuple[str, dict[str, Any]]]:
     """(path below the data folder, the source that states it) for each source read from $TEENSAFE_DATA."""
-    if isinstance(tree, list):
-        return [found for item in tree for found in public_paths(item)]
-    if not isinstance(tree, dict):
-        return []
-    texts = [text for value in tree.values() for text in (value if isinstance(value, list) else [value])]
-    matches = [re.fullmatch(r"\$\{env:TEENSAFE_DATA(?::-[^}]*)?\}/(.+)", str(text)) for text in texts]
-    here = [(match[1], tree) for match in matches if match]
-    return here + [found for value in tree.values() for found in public_paths(value)]
+    sources = tree.get("data", {}).get("sources", {})
+    paths = [(path, source) for source in sources.values() for path in every(source["path"])]
+    matches = [(re.fullmatch(r"\$\{env:TEENSAFE_DATA(?::-[^}]*)?\}/(.+)", path), of) for path, of in paths]
+    return [(match[1], source) for match, source in matches if match]
+
+
+def every(path: Any) -> list[str]:
+    """A path, or those by split."""
+    return list(path.values()) if isinstance(path, dict) else [path]
 
 
 NAMED = [

@@ -109,14 +109,12 @@ def test_a_damaged_catalogue_is_one_clear_error(tmp_path: Path, monkeypatch: pyt
 
 def public_paths(tree: Any) -> list[tuple[str, dict[str, Any]]]:
     """(path below the data folder, the source that states it) for each source read from $TEENSAFE_DATA."""
-    if isinstance(tree, list):
-        return [found for item in tree for found in public_paths(item)]
-    if not isinstance(tree, dict):
-        return []
-    texts = [text for value in tree.values() for text in (value if isinstance(value, list) else [value])]
+    inside = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    if not isinstance(tree, dict) or not isinstance(tree.get("path"), str | dict):
+        return [found for item in inside for found in public_paths(item)]
+    texts = tree["path"].values() if isinstance(tree["path"], dict) else [tree["path"]]
     matches = [re.fullmatch(r"\$\{env:TEENSAFE_DATA(?::-[^}]*)?\}/(.+)", str(text)) for text in texts]
-    here = [(match[1], tree) for match in matches if match]
-    return here + [found for value in tree.values() for found in public_paths(value)]
+    return [(match[1], tree) for match in matches if match]
 
 
 NAMED = [

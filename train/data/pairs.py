@@ -18,8 +18,8 @@ def joined(pairs: Iterable[tuple[str, ...]]) -> dict[str, str]:
         return key
 
     for keys in pairs:
-        leaders = sorted({leader(key) for key in keys})
-        first.update(dict.fromkeys(leaders, leaders[0]))
+        if leaders := sorted({leader(key) for key in keys}):
+            first.update(dict.fromkeys(leaders, leaders[0]))
     members: dict[str, list[str]] = {}
     for key in sorted(first):
         members.setdefault(leader(key), []).append(key)

@@ -68,7 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     score.add_argument("model", help="a run (its selected checkpoint) or a checkpoint folder")
     score.add_argument(
-        "--input", required=True, type=Path, help="CSV, TSV, JSON, JSONL or Parquet with `text` (and `id`)"
+        "--input",
+        required=True,
+        type=Path,
+        help="CSV, TSV, JSON, JSONL or Parquet with `text` or `turns` (and `id`)",
     )
     score.add_argument(
         "--output", required=True, type=Path, help="JSONL to write; it appears when all is scored"

@@ -16,8 +16,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
     corpus, training = resolved.corpus, resolved.recipe.train
     steps = steps_of(resolved)
     per_epoch = -(-resolved.mixture.size // training.global_batch)
-    unknown: dict[str, Any] = dict(unknown_tokens(corpus))
-    share, total = unknown_emoji(corpus)
+    unknown, emoji = unknown_tokens(corpus), unknown_emoji(corpus)
     return {
         "run": resolved.run_name,
         "steps": steps,
@@ -25,8 +24,8 @@ def plan(resolved: Resolved) -> dict[str, Any]:
         "mixture": passes(resolved.mixture, steps / per_epoch),
         "united": len(corpus.united) - len(corpus.row),
         "contradictions": dict(corpus.contradictions),
-        "unknown_tokens": unknown | {"emoji": {"share": share, "n": total}},
-        "warnings": list(warnings(corpus)),
+        "unknown_tokens": {**unknown, "emoji": {"share": emoji[0], "n": emoji[1]}},
+        "warnings": list(warnings(corpus, unknown, emoji)),
         "tokens": token_lengths(corpus, corpus.encoder.tokens),
         "counts": counts(corpus),
         "left_out": {source: dict(reasons) for source, reasons in corpus.left_out.items()},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from train.data.location import name_of
 from train.loop.checkpoints import TRAINER
 from train.report.tables import tables
 from train.tracking.wandb_log import WandbLog
@@ -40,7 +41,7 @@ def begin(
         {
             name: {
                 "sha256": resolved.sources[name],
-                "file": ", ".join(Path(path).name for path in source.paths().values()),
+                "file": ", ".join(name_of(path) for path in source.paths().values()),
                 "licence": source.licence,
                 "synthetic": source.synthetic,
             }

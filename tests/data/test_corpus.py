@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,31 +11,13 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from train.data.corpus import Corpus, Data, build
+from tests.sources import corpus, jsonl
 from train.data.encoding import Encoder, Encoding, MaxLength
-from train.data.source import Source, content_digest
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_base: Path) -> Encoder:
-    tokenizer = AutoTokenizer.from_pretrained(tiny_base, model_max_length=16)
-    return Encoder(tokenizer, Encoding(max_length=MaxLength(tokens=16)))
-
-
-def corpus(encoder: Encoder, labels: list[str] | None = None, **sources: dict[str, Any]) -> Corpus:
-    data = Data(sources={name: Source(**source) for name, source in sources.items()})
-    digests = {name: content_digest(source) for name, source in data.sources.items()}
-    return build(data, labels, digests, encoder, "recipe.yaml:1")
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
 
 
 def test_what_a_source_does_not_say_is_unknown(tmp_path: Path, encoder: Encoder) -> None:
-    one = write(tmp_path / "one.jsonl", [{"t": f"text {i}", "h": i % 2, "s": "x"} for i in range(40)])
-    two = write(
+    one = jsonl(tmp_path / "one.jsonl", [{"t": f"text {i}", "h": i % 2, "s": "x"} for i in range(40)])
+    two = jsonl(
         tmp_path / "two.jsonl", [{"t": f"other {i}", "a": [0.25, 0.75, None][i % 3]} for i in range(30)]
     )
     found = corpus(
@@ -66,7 +47,7 @@ def test_what_a_source_does_not_say_is_unknown(tmp_path: Path, encoder: Encoder)
 def test_batches_hold_the_tokens_of_their_texts(tmp_path: Path, encoder: Encoder) -> None:
     texts = ["short", "a longer text than the other one", "", "🙂", "word " * 100]
     rows = [{"t": text or ".", "h": 1} for text in texts] + [{"t": f"text {i}", "h": 1} for i in range(40)]
-    path = write(tmp_path / "one.jsonl", rows)
+    path = jsonl(tmp_path / "one.jsonl", rows)
     found = corpus(encoder, one={"path": path, "text": "t", "labels": {"hate": "h"}, "licence": "MIT"})
     batch = found.batch(np.array([4, 0, 1]))
     assert batch.inputs["input_ids"].shape == (3, 16)
@@ -78,7 +59,7 @@ def test_batches_hold_the_tokens_of_their_texts(tmp_path: Path, encoder: Encoder
 
 
 def test_an_idle_process_computes_a_row_that_counts_for_nothing(tmp_path: Path, encoder: Encoder) -> None:
-    path = write(tmp_path / "one.jsonl", [{"t": f"text {i}", "h": 1} for i in range(60)])
+    path = jsonl(tmp_path / "one.jsonl", [{"t": f"text {i}", "h": 1} for i in range(60)])
     found = corpus(encoder, one={"path": path, "text": "t", "labels": {"hate": "h"}, "licence": "MIT"})
     window = found.window(0, np.array([2]), [])
     assert window.known == 1
@@ -90,7 +71,7 @@ def test_equal_texts_share_a_split(tmp_path: Path, encoder: Encoder) -> None:
     found = corpus(
         encoder,
         one={
-            "path": write(tmp_path / "a.jsonl", rows),
+            "path": jsonl(tmp_path / "a.jsonl", rows),
             "text": "t",
             "labels": {"hate": "h"},
             "licence": "MIT",
@@ -105,8 +86,8 @@ def test_equal_texts_share_a_split(tmp_path: Path, encoder: Encoder) -> None:
 
 
 def test_adding_a_source_moves_nobody(tmp_path: Path, encoder: Encoder) -> None:
-    one = {"path": write(tmp_path / "a.jsonl", [{"t": f"x {i}", "h": 1} for i in range(99)]), "text": "t"}
-    two = {"path": write(tmp_path / "b.jsonl", [{"t": f"y {i}", "h": 1} for i in range(99)]), "text": "t"}
+    one = {"path": jsonl(tmp_path / "a.jsonl", [{"t": f"x {i}", "h": 1} for i in range(99)]), "text": "t"}
+    two = {"path": jsonl(tmp_path / "b.jsonl", [{"t": f"y {i}", "h": 1} for i in range(99)]), "text": "t"}
     rest = {"labels": {"hate": "h"}, "licence": "MIT"}
     alone, both = (
         corpus(encoder, one={**one, **rest}),
@@ -126,14 +107,14 @@ def test_the_cache_is_named_by_content_and_private(
         return len(list((tmp_path / "cache").glob("*.arrow")))
 
     rows = [{"t": f"x {i}", "h": 1} for i in range(50)]
-    path = write(tmp_path / "a.jsonl", rows)
+    path = jsonl(tmp_path / "a.jsonl", rows)
     assert files(path) == 1
     assert files(path) == 1
     Path(path).rename(tmp_path / "b.jsonl")
     assert files(str(tmp_path / "b.jsonl")) == 1, "another name, the same content"
     assert files(str(tmp_path / "b.jsonl"), licence="CC0") == 1
     assert files(str(tmp_path / "b.jsonl"), slices={"lang": "en"}) == 2
-    assert files(write(tmp_path / "a.jsonl", [*rows, {"t": "new", "h": 0}])) == 3
+    assert files(jsonl(tmp_path / "a.jsonl", [*rows, {"t": "new", "h": 0}])) == 3
     assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-FORMAT = 3
+FORMAT = 4
 """Raise it when reading or encoding changes what the file holds."""
 CHUNK = 2_000
 _MIXING = {"path", "licence", "synthetic", "all_negative", "share", "rows", "max_repeats"}  # not of its rows

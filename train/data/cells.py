@@ -107,8 +107,7 @@ class ColumnReader:
     def __init__(self, label: str, said: Column, found: Findings) -> None:
         self._label, self._column, self._map, self._found = label, said.column, said.map, found
         self._canonical = {canonical(key.strip()): value for key, value in (said.map or {}).items()}
-        self._odd: Counter[str] = Counter()
-        self._first = ""
+        self._odd = OddValues()
 
     def read(self, where: str, row: Mapping[str, Any]) -> float | None:
         value = row.get(self._column)
@@ -117,7 +116,7 @@ class ColumnReader:
         try:
             text = canonical(plain(value) or "")
         except NotOneValue as error:
-            self._unlisted(where, str(error))
+            self._odd.note(where, str(error))
             return None
         if self._map is not None and text in self._canonical:
             return self._canonical[text]
@@ -128,36 +127,51 @@ class ColumnReader:
                 return float(text == "true")
             if is_number(text) and 0 <= float(text) <= 1:
                 return float(text)
-        self._unlisted(where, as_shown(value))
+        self._odd.note(where, as_shown(value))
         return None
-
-    def _unlisted(self, where: str, shown: str) -> None:
-        self._first = self._first or where
-        # a free-text column named by mistake has a new value in every row
-        self._odd[shown if shown in self._odd or len(self._odd) < 1000 else "others"] += 1
 
     def report(self) -> None:
         if not self._odd:
             return
-        listed = [f"{shown} ({count:,} rows)" for shown, count in self._odd.most_common(PLACES)]
-        if len(self._odd) > PLACES:
-            listed.append(f"and {len(self._odd) - PLACES:,} more")
-        if len(self._odd) > 50:
-            listed = [f"over 50 different ones, in {self._odd.total():,} rows"]
         reads = f'labels.{self._label}: column "{self._column}"'
         if self._map is None:
-            what = f"{reads} has values that are no probability: {', '.join(listed)}"
+            what = f"{reads} has values that are no probability: {self._odd.listed()}"
             expected = "a number in [0, 1], true or false, or empty for unknown"
             remedy = f"labels.{self._label}: {{column: {self._column}, map: {{<value>: <probability>}}}}"
         else:
-            what = f"{reads} has values that `map` does not list: {', '.join(listed)}"
+            what = f"{reads} has values that `map` does not list: {self._odd.listed()}"
             expected = f"one of {quoted(self._map)}"
-            near = (
-                (shown, _meant(shown.strip('"'), self._map)) for shown, _ in self._odd.most_common(PLACES)
-            )
+            near = ((shown, _meant(shown.strip('"'), self._map)) for shown in self._odd.frequent())
             meant = [f'"{key}" for {shown}' for shown, key in near if key]
             remedy = "; ".join([*meant, f"list them under labels.{self._label}.map (null is unknown)"])
-        self._found.add(self._first, what, expected, remedy)
+        self._found.add(self._odd.first, what, expected, remedy)
+
+
+class OddValues:
+    """Values that nobody listed: how often each stands in a column, and where the first one is."""
+
+    def __init__(self) -> None:
+        self.first = ""
+        self._counts: Counter[str] = Counter()
+
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
+    def note(self, where: str, shown: str) -> None:
+        self.first = self.first or where
+        # a free-text column named by mistake has a new value in every row
+        self._counts[shown if shown in self._counts or len(self._counts) < 1000 else "others"] += 1
+
+    def frequent(self) -> list[str]:
+        return [shown for shown, _ in self._counts.most_common(PLACES)]
+
+    def listed(self) -> str:
+        if len(self._counts) > 50:
+            return f"over 50 different ones, in {self._counts.total():,} rows"
+        listed = [f"{shown} ({count:,} rows)" for shown, count in self._counts.most_common(PLACES)]
+        if len(self._counts) > PLACES:
+            listed.append(f"and {len(self._counts) - PLACES:,} more")
+        return ", ".join(listed)
 
 
 def _meant(value: str, keys: Iterable[str]) -> str | None:

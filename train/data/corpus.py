@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Data(Spec):
-    seed: int = 17
+    seed: int = Field(default=17, ge=0)
     """Order of the training examples."""
     split: Split = Split()
     epoch_rows: int | None = Field(default=None, ge=1)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 LONGEST = 100_000
 """Tokens of a text that windows cover at most: a file taken for a text is not scored for hours."""
 
-WINDOWS_AT_ONCE = 256
-
 
 class MaxLength(Spec):
     tokens: int = Field(default=128, ge=8)
@@ -71,6 +69,7 @@ class Encoder:
         start = next(i for i in range(len(special)) if special[i : i + len(plain)] == plain)
         self._before, self._after = special[:start], special[start + len(plain) :]
         self._room = self._length.tokens - len(self._before) - len(self._after)
+        self._line_end = max(0, len(self._ids(["a\na"], special=False)[0]) - 2 * len(plain))
 
     @property
     def tokens(self) -> int:
@@ -94,16 +93,13 @@ class Encoder:
 
     @property
     def digest(self) -> str:
-        """Hash of all that decides the tokens of a text; windows are cut later, so their size is no part."""
+        """Hash of all that decides the tokens of a text; windows are cut later: how is no part of it."""
         backend = self._tokenizer.backend_tokenizer
         backend.no_truncation()  # a call leaves its truncation and padding behind in the backend's state
         backend.no_padding()
         whole = self._length.overflow == "window"
-        return sha256_bytes(
-            canonical_json(
-                [backend.to_str(), list(self._steps), LONGEST if whole else self._length.tokens]
-            ).encode()
-        )
+        limits = [self._length.tokens, LONGEST if whole else None]  # windows see whole texts, but last turns
+        return sha256_bytes(canonical_json([backend.to_str(), list(self._steps), limits]).encode())
 
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokens of each text, special ones included: cut at the limit, or whole where windows see the rest.
@@ -136,10 +132,14 @@ class Encoder:
         """(positions, inputs) of the texts at `batches`, every window of each: a position stands as often."""
         import numpy as np
 
+        from train.data.order import TOKENS_AT_ONCE
+
         for batch in batches:
             found = [(row, window) for row in batch for window in self.windows(sequences[row])]
-            for start in range(0, len(found), WINDOWS_AT_ONCE):
-                part = found[start : start + WINDOWS_AT_ONCE]
+            longest = max((len(window) for _, window in found), default=1)
+            most = max(len(batch), TOKENS_AT_ONCE // longest)  # many windows must not need more memory
+            for start in range(0, len(found), most):
+                part = found[start : start + most]
                 yield np.array([row for row, _ in part]), self.pad([window for _, window in part])
 
     def pad(self, sequences: Sequence[np.ndarray | Sequence[int]]) -> dict[str, Tensor]:
@@ -175,7 +175,8 @@ class Encoder:
         lengths = iter(self._ids([turn for turns in split for turn in turns], special=False))
         found = []
         for turns in split:
-            sizes = [len(next(lengths)) + 1 for _ in turns]  # and one for the line's end
+            sizes = [len(next(lengths)) + self._line_end for _ in turns]
+            sizes[-1] -= self._line_end  # it ends without one
             kept = sum(total <= self._room for total in accumulate(reversed(sizes)))
             found.append("\n".join(turns[-max(1, kept) :]))
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ OF_POSITIVES, OF_NEGATIVES = 0.1, 0.5
 UNKNOWN = 0.02
 """Share of unknown tokens from which a source, or a language, is told of."""
 UNKNOWN_EMOJI = 0.2
+AT_ONCE = 10_000
+"""Texts held in memory together."""
 
 
 def one_sided(corpus: Corpus) -> list[dict[str, Any]]:
@@ -67,8 +69,8 @@ def unknown_tokens(corpus: Corpus) -> dict[str, dict[str, float]]:
     unknown = corpus.encoder.unknown
     if unknown is None:
         return {}
-    at = corpus.offsets[:-1]
-    count = np.add.reduceat(corpus.tokens == unknown, at)[corpus.row]
+    of_row = np.searchsorted(corpus.offsets, np.flatnonzero(corpus.tokens == unknown), side="right") - 1
+    count = np.bincount(of_row, minlength=len(corpus.offsets) - 1)[corpus.row]
     total = np.diff(corpus.offsets)[corpus.row] - corpus.encoder.specials
     kinds = {"source": corpus.source}
     if "slice.lang" in corpus.table.column_names:
@@ -88,9 +90,10 @@ def unknown_emoji(corpus: Corpus) -> tuple[float, int]:
 
     unknown = corpus.encoder.unknown
     counts: Counter[str] = Counter()
-    for text in corpus.texts(np.arange(len(corpus.row))):
-        if not text.isascii():
-            counts.update(text)
+    for start in range(0, len(corpus.row), AT_ONCE):
+        for text in corpus.texts(np.arange(start, min(start + AT_ONCE, len(corpus.row)))):
+            if not text.isascii():
+                counts.update(text)
     found = {character: count for character, count in counts.items() if emoji.is_emoji(character)}
     total = sum(found.values())
     if unknown is None or not total:
@@ -100,8 +103,13 @@ def unknown_emoji(corpus: Corpus) -> tuple[float, int]:
     return lost / total, total
 
 
-def warnings(corpus: Corpus) -> Iterator[str]:
-    """A line for each hazard: what was counted, why it matters, what to do."""
+def warnings(
+    corpus: Corpus, unknown: Mapping[str, Mapping[str, float]], emoji: tuple[float, int]
+) -> Iterator[str]:
+    """A line for each hazard: what was counted, why it matters, what to do.
+
+    unknown, emoji: what `unknown_tokens` and `unknown_emoji` found.
+    """
     for case in one_sided(corpus):
         other = "negatives" if case["only"] == "positives" else "positives"
         yield (
@@ -109,14 +117,14 @@ def warnings(corpus: Corpus) -> Iterator[str]:
             f"({case['positives']:,} positive, {case['negatives']:,} negative cells), next to no {other}: a "
             f"model learns the source, not the label; map {other} from the same source, or leave it out"
         )
-    for kind, shares in unknown_tokens(corpus).items():
+    for kind, shares in unknown.items():
         for value, share in shares.items():
             if share >= UNKNOWN:
                 yield (
                     f"{kind} {value}: {share:.1%} of the tokens are unknown to this base's vocabulary; such "
                     "texts are judged by what is left: take a base for this language, or expect little"
                 )
-    share, total = unknown_emoji(corpus)
+    share, total = emoji
     if share >= UNKNOWN_EMOJI:
         yield (
             f"emoji: {share:.0%} of {total:,} are unknown to this base's vocabulary; "

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from train.data.findings import is_folder, missing
 from train.data.values import Row
 from train.errors import InputError, Problem
-from train.files import sha256_bytes, sha256_file
+from train.files import cache_folder, sha256_bytes, sha256_file
 
 if TYPE_CHECKING:
     import datasets
@@ -46,8 +48,15 @@ class Address:
     def is_folder(self) -> bool:
         return self.name.startswith((".", "/", "~"))
 
+    def must_be_there(self) -> None:
+        """Raises InputError where a local folder is missing; of the hub nothing is asked."""
+        folder = Path(self.name).expanduser()
+        if self.is_folder and not is_folder(folder):
+            raise InputError(missing(folder))
+
     def digest(self) -> str:
-        """The commit, config and split; of a folder, its files' names and bytes."""
+        """The commit, config and split; of a folder, its files' names and bytes. Raises InputError."""
+        self.must_be_there()
         if not self.is_folder:
             return f"hub:{self.name}@{self.revision}:{self.config}:{self.split}"
         folder = Path(self.name).expanduser()
@@ -58,11 +67,13 @@ class Address:
     def columns(self) -> list[str]:
         return list(self._split.column_names)
 
-    def rows(self) -> Iterator[Row]:
-        """(place, row); the numbers of a class column are given as the class's names."""
+    def rows(self, only: Collection[str] | None = None) -> Iterator[Row]:
+        """(place, row) with the columns `only`; the numbers of a class column are the class's names."""
         import datasets
 
         found = self._split
+        if only is not None:
+            found = found.select_columns([name for name in found.column_names if name in only])
         names = {
             column: feature.names
             for column, feature in found.features.items()
@@ -82,7 +93,15 @@ class Address:
         name = str(Path(self.name).expanduser()) if self.is_folder else self.name
         where = f"{PREFIX}{self.name}:{self.split}"
         try:
-            found = datasets.load_dataset(name, self.config, split=self.split, revision=self.revision)
+            with _quiet():
+                found = datasets.load_dataset(
+                    name,
+                    self.config,
+                    split=self.split,
+                    revision=self.revision,
+                    # what is prepared of a folder holds texts: it belongs beside our own
+                    cache_dir=str(cache_folder() / "datasets") if self.is_folder else None,
+                )
         except ValueError as error:  # its text names splits and configurations, never a row
             raise InputError(Problem(where, str(error).splitlines()[0], EXPECTED)) from None
         except (OSError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -92,3 +111,17 @@ class Address:
         if not isinstance(found, datasets.Dataset):
             raise InputError(Problem(where, "is not one split", "the name of a split, such as train"))
         return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bars of `datasets`, unless they were off already."""
+    import datasets
+
+    before = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if before:
+            datasets.enable_progress_bars()

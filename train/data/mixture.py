@@ -60,32 +60,57 @@ def mix(
 
     A source with `rows` or `share` gets that many rows, or that part of an epoch; the others share what is
     left in proportion to their sizes: all of their rows once, where `epoch_rows` does not say otherwise.
-    Raises InputError, made by problem(what, expected, remedy), where that leaves a source without room.
+    Raises InputError, made by problem(what, expected, remedy), where that does not add up, or leaves a source
+    without a row.
     """
     positions = {name: np.flatnonzero(source == name) for name in dict.fromkeys(source)}
     sizes = {name: len(found) for name, found in positions.items()}
     counts = {name: count for name in sizes if (count := sources[name].rows) is not None}
     shares = {name: share for name in sizes if (share := sources[name].share) is not None}
+    free = {name: size for name, size in sizes.items() if name not in counts and name not in shares}
     fixed, part = sum(counts.values()), sum(shares.values())
-    free = sum(size for name, size in sizes.items() if name not in counts and name not in shares)
+
+    def refuse(what: str, expected: str, remedy: str) -> InputError:
+        return InputError(problem(what, expected, remedy))
+
+    for name, stated in sources.items():
+        if name not in sizes and (stated.rows or stated.share):
+            what = f"{name} has no training row to fill its `{'rows' if stated.rows else 'share'}` with"
+            raise refuse(what, "a source with rows in train", "take `rows` or `share` back")
     whole = part > 1 - 1e-9
-    if part > 1 + 1e-9 or (whole and fixed + free):
-        what = f"the shares are {part:.3g} of an epoch" + (
-            ", beside sources without one" if fixed + free else ""
+    if part > 1 + 1e-9 or (whole and (counts or free)):
+        beside = ", beside sources without one" if counts or free else ""
+        raise refuse(
+            f"the shares are {part:.3g} of an epoch{beside}",
+            "below 1, or exactly 1 where every source has one",
+            "smaller shares",
         )
-        raise InputError(problem(what, "below 1, or exactly 1 where every source has one", "smaller shares"))
+    if shares and not (whole or free or counts):
+        what = f"the shares are {part:.3g} of an epoch, and no source fills the rest"
+        raise refuse(what, "exactly 1, or a source without `share`", "larger shares")
     if epoch_rows is not None:
         total = epoch_rows
     else:
-        total = sum(sizes.values()) if whole else round((fixed + free) / (1 - part))
-    wanted = counts | {name: round(share * total) for name, share in shares.items()}
-    left = total - sum(wanted.values())
-    if epoch_rows is not None and left < (1 if free else -len(shares)):
+        total = sum(sizes.values()) if whole else round((fixed + sum(free.values())) / (1 - part))
+    shared = total if whole else round(part * total)
+    left = total - shared - fixed
+    if epoch_rows is not None and (left < 0 or (left > 0 and not free)):
         what = f"an epoch of {total:,} rows, of which {total - left:,} are asked for by `rows` and `share`"
-        raise InputError(problem(what, "room for every source", "a larger epoch_rows, or smaller rows"))
-    quota = {}
+        remedy = f"epoch_rows: {total - left}, or other `rows`" if not free else "a larger epoch_rows"
+        raise refuse(what, "room for every source, and a source for every row", remedy)
+    quota = counts | _apportioned(shared, shares) | (free if epoch_rows is None else _apportioned(left, free))
     for name, size in sizes.items():
-        count = wanted.get(name, size if epoch_rows is None else round(left * size / max(1, free)))
-        most = sources[name].max_repeats
-        quota[name] = count if most is None else min(count, int(most * size))
-    return Mixture(positions, quota, seed)
+        if (most := sources[name].max_repeats) is not None:
+            quota[name] = min(quota[name], int(most * size + 1e-9))
+    if unseen := [name for name in sizes if not quota[name]]:
+        what = f"no row of {', '.join(unseen)} would be in an epoch"
+        raise refuse(what, "a row of every source", "a larger epoch_rows, share or max_repeats")
+    return Mixture(positions, {name: quota[name] for name in sizes}, seed)
+
+
+def _apportioned(total: int, weights: Mapping[str, float]) -> dict[str, int]:
+    """`total` divided in proportion to the weights, without a rest: the largest fractions are rounded up."""
+    exact = {name: total * weight / sum(weights.values()) for name, weight in weights.items()}
+    found = {name: int(value) for name, value in exact.items()}
+    by_fraction = sorted(exact, key=lambda name: (found[name] - exact[name], name))
+    return found | {name: found[name] + 1 for name in by_fraction[: total - sum(found.values())]}

@@ -14,6 +14,8 @@ import numpy as np
 
 POOL = 50
 """Global batches that are sorted by length together: little padding, and the order stays random."""
+TOKENS_AT_ONCE = 8192
+"""Padded tokens that are scored together."""
 
 
 def shuffled(n: int, *key: int) -> np.ndarray:
@@ -66,7 +68,7 @@ def micro_batches(
     return [mine[i : i + size] for i in range(0, len(mine), size)]
 
 
-def scoring_batches(lengths: np.ndarray, tokens: int = 8192, rows: int = 256) -> list[np.ndarray]:
+def scoring_batches(lengths: np.ndarray, tokens: int = TOKENS_AT_ONCE, rows: int = 256) -> list[np.ndarray]:
     """All positions, longest first, in batches of at most `rows` rows and about `tokens` padded tokens."""
     order = np.argsort(-lengths, kind="stable")
     batches, start = [], 0

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from train.data.cells import reader
+from train.data.cells import OddValues, reader
 from train.data.delimited import other_delimiter
 from train.data.findings import Findings, nearest, quoted
+from train.data.pairs import joined as joined_pairs
 from train.data.rows import Format
 from train.data.source import SliceColumn, Source
 from train.data.split import ANY, Claim
-from train.data.values import NotOneValue, Row, as_shown, collapsed, plain, several
+from train.data.turns import NoConversation, joined, spoken, told, undivided
+from train.data.values import NotOneValue, Row, as_shown, canonical, collapsed, plain, several
 from train.errors import InputError, Problem
-from train.example import TURN, Example
+from train.example import Example
 
 LONGEST_TEXT = 100_000  # characters
 PLACES = 10  # rows named in a message about many
@@ -70,6 +72,11 @@ class Reading(Iterator[Example]):
         self._constants = {key: value for key, value in source.slices.items() if isinstance(value, str)}
         self._sliced = {key: v.column for key, v in source.slices.items() if isinstance(v, SliceColumn)}
         self._group_columns = several(source.group)
+        self._pairs: dict[str, str] = {}
+        self._only = {column: set(map(_same, values)) for column, values in source.only.items()}
+        self._unseen = {column: set(values) for column, values in self._only.items()}
+        self._claims = {_same(v): claim for v, claim in source.split.map.items()} if source.split else {}
+        self._odd_splits = OddValues()
         self._examples = self._read()
 
     @property
@@ -81,6 +88,8 @@ class Reading(Iterator[Example]):
 
     def _read(self) -> Iterator[Example]:
         source, found = self._source, self._found
+        if source.pair:
+            self._pairs = joined_pairs(self._all_pairs())
         ids = array("q")  # hashes: 8 bytes a row; a suspicion is looked into by reading again
         placed = self._placed()
         for _, example in _aggregated(source, placed, found) if source.aggregate else placed:
@@ -88,6 +97,7 @@ class Reading(Iterator[Example]):
                 ids.append(hash(example.id))
             yield example
         self._report_repeated_ids(ids)
+        self._report_unseen()
         found.close()
         if self.rows == self.dropped:
             reasons = ", ".join(f"{count:,} {fault}" for fault, count in self.left_out.most_common())
@@ -104,7 +114,7 @@ class Reading(Iterator[Example]):
             named = f"{part.claim}/" if isinstance(source.path, dict) else ""
             for number, (where, row) in enumerate(part.rows(found)):
                 self.rows += 1
-                if not _taken(source, row):
+                if not self._taken(row):
                     self.left_out["not among `only`"] += 1
                     continue
                 text, fault = _text(source, row)
@@ -126,7 +136,7 @@ class Reading(Iterator[Example]):
                     found.add(where, what, "whole characters")
                     continue
                 except KeyError as unlisted:
-                    self._unlisted_split(where, str(unlisted.args[0]))
+                    self._odd_splits.note(where, as_shown(unlisted.args[0]))
                     continue
                 if example.id == f"{self._name}:":
                     found.add(where, f'the id column "{source.id}" is empty', "an id in every row")
@@ -134,6 +144,7 @@ class Reading(Iterator[Example]):
                 yield (where, item), replace(example, split=part.claim) if part.claim != ANY else example
         for cell in cells.values():
             cell.report()
+        self._report_odd_splits()
         unusable.report(found)
 
     def _example(
@@ -148,16 +159,43 @@ class Reading(Iterator[Example]):
             slices = slices | {key: value for key, value in values.items() if value}
         keys = [plain(row.get(column)) for column in self._group_columns]
         if source.pair:
-            keys = [*sorted(key for column in source.pair if (key := plain(row.get(column))))]
+            keys = [self._pairs[key] for key in self._pair(row)[:1]]
         group = _group(name, text, keys)
         "".join((own or "", group, *slices.values())).encode()
-        claim = source.split.map[plain(row.get(source.split.column)) or ""] if source.split else ANY
+        claim = self._claims[_same(row.get(source.split.column))] if source.split else ANY
         return Example(f"{name}:{own or ''}", group, text, labels, name, slices, claim)
 
-    def _unlisted_split(self, where: str, value: str) -> None:
-        assert self._source.split
-        what = f'split: column "{self._source.split.column}" is {as_shown(value)}, which `map` does not list'
-        self._found.add(where, what, f"one of {quoted(self._source.split.map)}", "list it under split.map")
+    def _taken(self, row: Mapping[str, Any]) -> bool:
+        for column, wanted in self._only.items():
+            try:
+                value = _same(row.get(column))
+            except NotOneValue:
+                return False
+            if value not in wanted:
+                return False
+            self._unseen[column].discard(value)
+        return True
+
+    def _report_unseen(self) -> None:
+        for column, values in self._unseen.items():
+            if values and self.rows > self.dropped:
+                what = f"only: no row has {quoted(sorted(values))} in {quoted([column])}"
+                self._found.add(str(self._parts[0].path), what, "values as the file has them")
+
+    def _pair(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """A row's own key and its contrast's, where it has them. Raises NotOneValue."""
+        return tuple(key for column in self._source.pair or () if (key := plain(row.get(column))))
+
+    def _all_pairs(self) -> Iterator[tuple[str, ...]]:
+        for _, row in self._again():
+            with suppress(NotOneValue):  # said when the row's turn comes
+                yield self._pair(row)
+
+    def _report_odd_splits(self) -> None:
+        if self._odd_splits and self._source.split:
+            said, known = self._odd_splits.listed(), quoted(self._source.split.map)
+            what = f'split: column "{self._source.split.column}" has values that `map` does not list: {said}'
+            self._found.add(self._odd_splits.first, what, f"one of {known}", "list them under split.map")
 
     def _report_repeated_ids(self, ids: array[int]) -> None:
         if not ids or self._source.aggregate:
@@ -185,14 +223,17 @@ class Reading(Iterator[Example]):
 
     def _own_ids(self) -> Iterator[tuple[str, str]]:
         """(place, id) of the rows that gave an example, read once more."""
-        for part in self._parts:
-            for where, row in part.rows(Findings(part.path)):
-                if not _taken(self._source, row) or _text(self._source, row)[1]:
-                    continue
-                try:
-                    yield where, plain(row.get(str(self._source.id))) or ""
-                except NotOneValue:
-                    continue
+        for where, row in self._again():
+            if not self._taken(row) or _text(self._source, row)[1]:
+                continue
+            try:
+                yield where, plain(row.get(str(self._source.id))) or ""
+            except NotOneValue:
+                continue
+
+    def _again(self) -> Iterator[Row]:
+        """All rows, read once more; what is wrong with them is said elsewhere."""
+        return (row for part in self._parts for row in part.rows(Findings(part.path)))
 
 
 _OF_AN_ITEM = ("text", "group", "slices", "split")
@@ -229,17 +270,12 @@ def _mean(values: list[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def _same(value: Any) -> str:
+    """A cell or a recipe's word for it, as text whose equality is equality of meaning. Raises NotOneValue."""
+    return canonical(plain(value) or "")
+
+
 # --- texts and groups ---------------------------------------------------------------------------------------
-
-
-def _taken(source: Source, row: Mapping[str, Any]) -> bool:
-    for column, values in source.only.items():
-        try:
-            if plain(row.get(column)) not in values:
-                return False
-        except NotOneValue:
-            return False
-    return True
 
 
 def _text(source: Source, row: Mapping[str, Any]) -> tuple[str, str]:
@@ -247,42 +283,15 @@ def _text(source: Source, row: Mapping[str, Any]) -> tuple[str, str]:
     if source.text is not None:
         text: Any = row.get(source.text)
         fault = _fault(text)
-        return ("", fault) if fault else (text.replace(TURN, " "), "")
-    turns = _turns(source, row)
-    if turns is None:
-        return "", "without a list of turns"
-    if not turns or not turns[-1][1]:
-        return "", "without a last turn"
-    kept = (f"{speaker}: {text}" for speaker, text in turns if text)
-    text = TURN.join(turn.replace(TURN, " ") for turn in kept)
+        return ("", fault) if fault else (undivided(text), "")
+    try:
+        if isinstance(source.turns, str):
+            text = joined(told(row.get(source.turns)))
+        else:
+            text = joined([(turn.speaker, spoken(row.get(turn.text))) for turn in source.turns or ()])
+    except NoConversation as wrong:
+        return "", str(wrong)
     return text, _fault(text)
-
-
-def _turns(source: Source, row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
-    """(speaker, text) of each turn; None where the column holds no list of turns."""
-    if not isinstance(source.turns, str):
-        return [(turn.speaker, _stripped(row.get(turn.text))) for turn in source.turns or ()]
-    told = row.get(source.turns)
-    if isinstance(told, str):
-        try:
-            told = json.loads(told)
-        except ValueError:
-            return None
-    if not isinstance(told, list):
-        return None
-    found = []
-    for turn in told:
-        if not isinstance(turn, dict):
-            return None
-        speaker, text = turn.get("speaker", turn.get("role")), turn.get("text", turn.get("content"))
-        if not isinstance(speaker, str) or not isinstance(text, str):
-            return None
-        found.append((speaker, text.strip()))
-    return found
-
-
-def _stripped(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""
 
 
 def _fault(text: Any) -> str:

@@ -78,7 +78,7 @@ class Table:
         if self.format == "grammar":
             return grammar.rows(self.path)
         if self.format == "hub":
-            return hub.Address.parse(str(self.path)).rows()
+            return hub.Address.parse(str(self.path)).rows(only)
         if self.format == "parquet":
             return _parquet(self.path, only, found)
         if self.format == "json":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,9 +15,9 @@ from train.data import grammar
 from train.data.cells import Column, Votes
 from train.data.findings import is_folder, must_be_file
 from train.data.hub import PREFIX, Address
-from train.data.location import is_remote, local
+from train.data.location import has_password, is_remote, local
 from train.data.rows import Format, Table, resolve_format
-from train.data.split import Claim
+from train.data.split import CLAIMS, Claim
 from train.data.values import several
 from train.errors import InputError, Problem
 from train.files import canonical_json, sha256_bytes, sha256_file
@@ -115,10 +117,12 @@ class Source(Spec):
 
     @field_validator("path")
     @classmethod
-    def _hub_address(cls, value: Any) -> Any:
+    def _sound_address(cls, value: Any) -> Any:
         for path in value.values() if isinstance(value, dict) else (value,):
             if path.startswith(PREFIX):
                 Address.parse(path)
+            if has_password(path):  # recipes are kept with their runs, and sent to W&B
+                raise ValueError("an address with a password; drivers take it from the environment")
         return value
 
     @model_validator(mode="after")
@@ -171,20 +175,35 @@ class Source(Spec):
                 yield f"slices.{name}", value.column
 
     def paths(self) -> dict[Claim, str]:
-        """Path by the split it is for."""
-        return self.path if isinstance(self.path, dict) else {"any": self.path}
+        """Path by the split it is for, in the order of CLAIMS: that of a recipe is no part of a run."""
+        stated = self.path if isinstance(self.path, dict) else {"any": self.path}
+        return {claim: stated[claim] for claim in CLAIMS if claim in stated}
 
     def is_here(self) -> bool:
         """Whether its files are on this machine, so that reading them needs no network."""
-        places = self.paths().values()
-        remote = any(is_remote(path) or path.startswith(PREFIX) for path in places)
-        return not remote and all(local(path).exists() for path in places)
+        if any(is_remote(path) or path.startswith(PREFIX) for path in self.paths().values()):
+            return False
+        with suppress(InputError):
+            return all(self.place(path).exists() for path in self.paths().values())
+        return False
+
+    def place(self, path: str) -> Path:
+        """Where the file of one of the paths is on this machine; see `location.local`. What is remote is
+        fetched once: whoever asks this source, for a digest or for rows, gets the same version."""
+        if path not in self._places:
+            self._places[path] = local(path)
+        return self._places[path]
+
+    @cached_property
+    def _places(self) -> dict[str, Path]:
+        return {}
 
     def table(self, path: str) -> Table:
         """How to read one of the paths. Raises InputError where it is not there."""
         if path.startswith(PREFIX):
+            Address.parse(path).must_be_there()
             return Table(Path(path), "hub")
-        place = local(path)
+        place = self.place(path)
         form = resolve_format(place, self.format)
         return Table(place, form, self.encoding, self.delimiter, self.quotes, self.columns)
 
@@ -192,14 +211,14 @@ class Source(Spec):
 def content_digest(source: Source) -> str:
     """sha256 of the file's bytes; of a grammar folder, of its files' relative names and bytes; of several
     paths, of their digests by split; of a dataset of the hub, its commit."""
-    digests = {claim: _digest(path) for claim, path in source.paths().items()}
+    digests = {claim: _digest(source, path) for claim, path in source.paths().items()}
     return digests["any"] if isinstance(source.path, str) else sha256_bytes(canonical_json(digests).encode())
 
 
-def _digest(path: str) -> str:
+def _digest(source: Source, path: str) -> str:
     if path.startswith(PREFIX):
         return Address.parse(path).digest()
-    place = local(path)
+    place = source.place(path)
     if not is_folder(place):
         must_be_file(place)
         return _file_digest(place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -38,6 +38,7 @@ NAMES = ("train", "dev", "calibration", "test")
 ANY = "any"
 Claim = Literal["any", "train", "dev", "calibration", "test"]
 """Where a source puts a row; `any`: by its group's hash, to the splits the source does not claim."""
+CLAIMS: tuple[Claim, ...] = get_args(Claim)
 
 
 def assign(split: Split, group: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from train.data.rows import Table, resolve_format
+from train.data.turns import NoConversation, joined, told, undivided
 from train.errors import InputError, Problem
 from train.files import whole_file
 from train.serving.predictor import Predictor
@@ -18,10 +19,12 @@ CHUNK = 4_096
 
 
 def score(predictor: Predictor, source: Path, target: Path, advance: Callable[[int], None]) -> int:
-    """Write {"id", "scores", "flags"} for each row of `source` (column `text`, optional `id`) to `target`.
+    """Write {"id", "scores", "flags"} for each row of `source` (column `text`, or a conversation's `turns`;
+    optional `id`) to `target`.
 
-    The target appears when all is scored. A row whose `text` is missing or no string is an InputError: a
-    text that was not judged must not look like one that was. Returns the number of rows.
+    The target appears when all is scored. A row whose `text` is missing or no string, or whose `turns` are no
+    conversation, is an InputError: a text that was not judged must not look like one that was. Returns the
+    number of rows.
     """
     count = 0
     if target.is_dir() or target.resolve() == source.resolve():
@@ -40,21 +43,30 @@ def score(predictor: Predictor, source: Path, target: Path, advance: Callable[[i
 
 def _records(source: Path) -> Iterator[tuple[str, str]]:
     for number, (where, row) in enumerate(Table(source, resolve_format(source, None)).rows()):
-        text: Any = row.get("text")
-        if not isinstance(text, str):
-            found = (
-                "no column `text`" if "text" not in row else f"text is {type(text).__name__}, not a string"
-            )
-            raise InputError(
-                Problem(
-                    where,
-                    found,
-                    "a `text` in every row, and optionally an `id`",
-                    "rename the column, or remove the row",
-                )
-            )
-        # half of a surrogate pair, as a cut-off emoji leaves it, is no character: it is read as U+FFFD
-        yield _id(where, row.get("id"), number), text.encode("utf-8", "replace").decode("utf-8")
+        # half of a surrogate pair, as a cut-off emoji leaves it, is no character: it is read as `?`
+        text = _text(where, row).encode("utf-8", "replace").decode("utf-8")
+        yield _id(where, row.get("id"), number), text
+
+
+def _text(where: str, row: Mapping[str, Any]) -> str:
+    """The row's `text`, or its `turns` as training reads them. An empty cell is no turns."""
+    text, turns = row.get("text"), row.get("turns")
+    if turns is None or turns == "":
+        if isinstance(text, str):
+            return undivided(text)
+        found = f"text is {type(text).__name__}, not a string" if "text" in row else "no column `text`"
+        raise _unusable(where, found)
+    if text:
+        raise _unusable(where, "both `text` and `turns`")
+    try:
+        return joined(told(turns))
+    except NoConversation as wrong:
+        raise _unusable(where, f"turns: a conversation {wrong}") from None
+
+
+def _unusable(where: str, found: str) -> InputError:
+    expected = "a `text` in every row, or `turns`: a list of {speaker, text}; and optionally an `id`"
+    return InputError(Problem(where, found, expected, "rename the column, or remove the row"))
 
 
 def _id(where: str, given: Any, number: int) -> str:

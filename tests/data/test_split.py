@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.data.split import NAMES, Split, assign
+from train.data.split import NAMES, Split, assign, levels
 
 
 @given(st.text(), st.integers(0, 2**31))
@@ -42,3 +43,80 @@ def test_it_is_written_down() -> None:
         "test",
         "train",
     ]
+
+
+# --- rows that belong together ------------------------------------------------------------------------------
+
+ROW = st.tuples(
+    st.integers(0, 3),  # source
+    st.integers(0, 9),  # group
+    st.integers(0, 9),  # text
+    st.sampled_from(["any", "any", "any", "train", "dev", "calibration", "test"]),
+)
+"""Groups are of a source here; `brute` names them so."""
+
+
+def brute(split: Split, rows: list[tuple[int, int, int, str]]) -> list[str]:
+    """The splits by the plainest way: sets of rows that are merged until nothing changes."""
+    claimed = {source: {claim for s, _, _, claim in rows if s == source} for source, *_ in rows}
+
+    def own(source: int, group: int, claim: str) -> str:
+        if claim != "any":
+            return claim
+        hashed = assign(split, f"{source}:{group}")
+        return "train" if hashed in claimed[source] else hashed
+
+    sets = [{number} for number in range(len(rows))]
+    for i, (source, group, text, _) in enumerate(rows):
+        for j in range(i):
+            if rows[j][:2] == (source, group) or rows[j][2] == text:
+                one = next(s for s in sets if i in s)
+                two = next(s for s in sets if j in s)
+                if one is not two:
+                    sets.remove(two)
+                    one |= two
+    level = {
+        row: max((own(s, g, c) for s, g, _, c in (rows[member] for member in members)), key=NAMES.index)
+        for members in sets
+        for row in members
+    }
+    return [level[row] for row in range(len(rows))]
+
+
+def vectorised(split: Split, rows: list[tuple[int, int, int, str]]) -> list[str]:
+    groups = sorted({f"{source}:{group}" for source, group, *_ in rows})
+    found = levels(
+        split,
+        groups,
+        np.array([groups.index(f"{source}:{group}") for source, group, *_ in rows]),
+        np.array([claim for *_, claim in rows], dtype=object),
+        np.array([source for source, *_ in rows]),
+        np.unique([text for _, _, text, _ in rows], return_inverse=True)[1],
+    )
+    return [NAMES[level] for level in found]
+
+
+@given(st.lists(ROW, min_size=1, max_size=25), st.integers(0, 99))
+def test_levels_against_the_plainest_way(rows: list[tuple[int, int, int, str]], seed: int) -> None:
+    split = Split(seed=seed, dev=0.2, calibration=0.2, test=0.2)
+    assert vectorised(split, rows) == brute(split, rows)
+
+
+@given(st.lists(ROW, min_size=1, max_size=20), st.lists(ROW, min_size=1, max_size=8), st.integers(0, 99))
+def test_another_source_moves_only_those_it_is_joined_with(
+    rows: list[tuple[int, int, int, str]], more: list[tuple[int, int, int, str]], seed: int
+) -> None:
+    split = Split(seed=seed, dev=0.2, calibration=0.2, test=0.2)
+    added = [(9, group, text, claim) for _, group, text, claim in more]
+    alone, both = vectorised(split, rows), vectorised(split, rows + added)
+    joined = {text for _, _, text, _ in added}
+    while True:  # whatever shares a text or a group with the new rows, directly or through others
+        groups = {row[:2] for row in rows if row[2] in joined}
+        wider = joined | {row[2] for row in rows if row[:2] in groups}
+        if wider == joined:
+            break
+        joined = wider
+    for row, before, after in zip(rows, alone, both, strict=False):
+        if row[2] not in joined:
+            assert after == before
+        assert NAMES.index(after) >= NAMES.index(before), "nothing that was held out is trained on"

@@ -31,17 +31,18 @@ def score(predictor: Predictor, source: Path, target: Path, advance: Callable[[i
         what = "is a folder" if target.is_dir() else "is the input"
         raise InputError(Problem(str(target), f"--output {what}", "a file to write", "--output scores.jsonl"))
     with whole_file(target.resolve()) as part, part.open("w", encoding="utf-8") as stream:
-        records = _records(source)
-        while chunk := list(islice(records, CHUNK)):
-            for found in predictor.predict([id for id, _ in chunk], [text for _, text in chunk]):
-                line = {"id": found.id, "scores": found.scores, "flags": found.flags}
+        found = records(source)
+        while chunk := list(islice(found, CHUNK)):
+            for scored in predictor.predict([id for id, _ in chunk], [text for _, text in chunk]):
+                line = {"id": scored.id, "scores": scored.scores, "flags": scored.flags}
                 stream.write(json.dumps(line, ensure_ascii=False) + "\n")
             count += len(chunk)
             advance(len(chunk))
     return count
 
 
-def _records(source: Path) -> Iterator[tuple[str, str]]:
+def records(source: Path) -> Iterator[tuple[str, str]]:
+    """(id, text) of each row. Raises InputError."""
     for number, (where, row) in enumerate(Table(source, resolve_format(source, None)).rows()):
         # half of a surrogate pair, as a cut-off emoji leaves it, is no character: it is read as `?`
         text = _text(where, row).encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,109 @@
+"""Equal texts as one example: means, contradictions, and which row stands for the others."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.sources import corpus, jsonl
+from train.data.encoding import Encoder
+from train.data.twins import unite
+
+ROW = st.tuples(st.integers(0, 6), st.tuples(*[st.sampled_from([None, 0.0, 0.25, 0.5, 0.75, 1.0])] * 2))
+
+
+@given(st.lists(ROW, min_size=1, max_size=40))
+def test_unite_against_the_plainest_way(rows: list[tuple[int, tuple[float | None, ...]]]) -> None:
+    cells = np.array([[np.nan if v is None else v for v in said] for _, said in rows], dtype=np.float32)
+    found = unite(np.array([key * 1_000_003 for key, _ in rows]), cells)
+    texts = list(dict.fromkeys(key for key, _ in rows))
+    assert found.of.tolist() == [texts.index(key) for key, _ in rows]
+    assert found.first.tolist() == [[key for key, _ in rows].index(text) for text in texts]
+    for column in range(2):
+        contradicted = 0
+        for place, text in enumerate(texts):
+            known = [said[column] for key, said in rows if key == text and said[column] is not None]
+            expected = np.float32(sum(known) / len(known)) if known else np.float32(np.nan)  # type: ignore[arg-type]
+            assert np.array_equal(found.targets[place, column], expected, equal_nan=True)
+            contradicted += any(v > 0.5 for v in known) and any(v < 0.5 for v in known)
+        assert found.contradictions[column] == contradicted
+
+
+def test_one_known_cell_is_not_rounded() -> None:
+    cells = np.array([[0.1, np.nan], [np.nan, np.nan], [0.3, 0.7]], dtype=np.float32)
+    found = unite(np.array([5, 5, 9]), cells)
+    assert found.targets.tobytes() == cells[[0, 2]].tobytes()
+
+
+def test_a_real_text_stands_for_its_synthetic_twin(tmp_path: Path, encoder: Encoder) -> None:
+    """Whatever the sources are called, and whoever comes first in the recipe."""
+    made = jsonl(tmp_path / "made.jsonl", [{"t": f"Text  {i}", "h": 1, "g": i % 2} for i in range(90)])
+    seen = jsonl(tmp_path / "seen.jsonl", [{"t": f"text {i}", "h": 0} for i in range(60)])
+    found = corpus(
+        encoder,
+        a_made={
+            "path": made,
+            "text": "t",
+            "labels": {"hate": "h", "grooming": "g"},
+            "licence": "MIT",
+            "synthetic": True,
+        },
+        z_seen={"path": seen, "text": "t", "labels": {"hate": "h"}, "licence": "MIT"},
+    )
+    assert found.source.tolist() == ["z_seen"] * 60 + ["a_made"] * 30
+    assert found.synthetic.tolist() == [False] * 60 + [True] * 30
+    assert found.texts(np.array([0, 60])) == ["text 0", "Text  60"]
+    assert found.targets[:2].tolist() == [[0, 0.5], [1, 0.5]], "and knows what the twin knows"
+    assert found.contradictions == {"hate": 60}
+    found.write_split(tmp_path / "split.parquet")
+    table = pq.read_table(tmp_path / "split.parquet").to_pylist()
+    assert list(table[0]) == ["id", "group", "source", "split", "united_with"]
+    assert len(table) == 150
+    by_id = {row["id"]: row for row in table}
+    for i in range(90):
+        row = by_id[f"a_made:{i}"]
+        assert row["united_with"] == (f"z_seen:{i}" if i < 60 else None)
+        if i < 60:
+            assert row["split"] == by_id[f"z_seen:{i}"]["split"]
+            assert by_id[f"z_seen:{i}"]["united_with"] is None
+
+
+def test_the_real_tweets_that_read_alike(real_data: Path, encoder: Encoder) -> None:
+    """The figures of the corpus against the csv module and dictionaries."""
+    path = real_data / "davidson" / "labeled_data.csv"
+    said = defaultdict(list)
+    with path.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            hate, offensive, count = (
+                int(row[name]) for name in ("hate_speech", "offensive_language", "count")
+            )
+            key = " ".join(row["tweet"].casefold().split())
+            said[key].append((Fraction(hate + offensive, count), Fraction(hate, count)))
+    means = [[sum(votes) / len(votes) for votes in zip(*rows, strict=True)] for rows in said.values()]
+    half = Fraction(1, 2)
+    contradicted = [
+        sum(
+            any(row[k] > half for row in rows) and any(row[k] < half for row in rows)
+            for rows in said.values()
+        )
+        for k in (0, 1)
+    ]
+    positive = [sum(mean[k] > half for mean in means) for k in (0, 1)]
+    assert (len(means), positive) == (24_771, [20_608, 1_421])
+    labels = {
+        "harassment": {"votes": ["hate_speech", "offensive_language"], "of": "count"},
+        "hate": {"votes": "hate_speech", "of": "count"},
+    }
+    found = corpus(encoder, s={"path": str(path), "text": "tweet", "labels": labels, "licence": "MIT"})
+    assert len(found.united) == 24_783
+    exact = np.array(means, dtype=np.float64)
+    assert np.abs(found.targets - exact).max() < 1e-7
+    assert ((found.targets > 0.5) == (exact > 0.5)).all(), "a tie stays a tie"
+    assert [found.contradictions.get(label, 0) for label in ("harassment", "hate")] == contradicted

@@ -105,8 +105,12 @@ class Address:
         except ValueError as error:  # its text names splits and configurations, never a row
             raise InputError(Problem(where, str(error).splitlines()[0], EXPECTED)) from None
         except (OSError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-            what = f"cannot be loaded ({type(error).__name__})"
-            remedy = "look at the id, the commit and the network; HF_HUB_OFFLINE=1 keeps to what is cached"
+            what = f"cannot be loaded ({type(error.__cause__ or error).__name__})"
+            remedy = (
+                "look at its files: all need the same columns, of the same types"
+                if self.is_folder
+                else "look at the id, the commit and the network; HF_HUB_OFFLINE=1 keeps to what is cached"
+            )
             raise InputError(Problem(where, what, "a dataset that `datasets` can load", remedy)) from None
         if not isinstance(found, datasets.Dataset):
             raise InputError(Problem(where, "is not one split", "the name of a split, such as train"))

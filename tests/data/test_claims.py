@@ -271,7 +271,7 @@ def test_real_contrasts_stay_together_over_files(real_data: Path, encoder: Encod
         with (folder / f"{name}.csv").open(newline="", encoding="utf-8") as stream:
             for number, row in enumerate(csv.DictReader(stream)):
                 key[f"s:{claim}/{number}"] = (row["entry_id"], row["matched_id"])
-    ids = found.table.data.column("id").to_pylist()
+    ids = found.table.column("id").to_pylist()
     assert set(ids) == set(key) and len(ids) == 5_912
     split = {key[id][0]: found.split[found.united[row]] for row, id in enumerate(ids)}
     assert all(split[own] == split[contrast] for own, contrast in key.values())

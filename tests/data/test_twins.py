@@ -101,7 +101,7 @@ def test_the_real_tweets_that_read_alike(real_data: Path, encoder: Encoder) -> N
         "harassment": {"votes": ["hate_speech", "offensive_language"], "of": "count"},
         "hate": {"votes": "hate_speech", "of": "count"},
     }
-    found = corpus(encoder, s={"path": str(path), "text": "tweet", "labels": labels, "licence": "MIT"})
+    found = corpus(encoder, davidson={"path": str(path), "text": "tweet", "labels": labels, "licence": "MIT"})
     assert len(found.united) == 24_783
     exact = np.array(means, dtype=np.float64)
     assert np.abs(found.targets - exact).max() < 1e-7

@@ -20,7 +20,6 @@ from train.files import hashed, whole_file
 from train.spec import Spec
 
 if TYPE_CHECKING:
-    import datasets
     import numpy as np
     import pyarrow as pa
 
@@ -45,7 +44,7 @@ class Corpus:
     """
 
     labels: tuple[str, ...]
-    table: datasets.Dataset
+    table: pa.Table
     row: np.ndarray
     targets: np.ndarray
     split: np.ndarray
@@ -76,7 +75,7 @@ class Corpus:
 
     def column(self, name: str, rows: np.ndarray) -> np.ndarray:
         """A table column at `rows`, object array; missing values are None."""
-        return self.table.data.column(name).take(_index(self.row[rows])).to_numpy(zero_copy_only=False)
+        return self.table.column(name).take(_index(self.row[rows])).to_numpy(zero_copy_only=False)
 
     def texts(self, rows: np.ndarray) -> list[str]:
         return list(self.column("text", rows))
@@ -120,7 +119,7 @@ class Corpus:
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
-        columns = {name: self.table.data.column(name) for name in ("id", "group", "source")}
+        columns = {name: self.table.column(name) for name in ("id", "group", "source")}
         stands = self.row[self.united]
         other = pa.array(np.where(stands == np.arange(len(stands)), -1, stands))
         names = columns["id"].take(pc.if_else(pc.less(other, 0), None, other))
@@ -151,7 +150,6 @@ def build(
     digests: content digest by source; where: the place in the recipe that names the labels.
     Raises InputError for a named label without a positive in train.
     """
-    import datasets
     import numpy as np
     import pyarrow as pa
 
@@ -187,7 +185,7 @@ def build(
     kept = tuple(label for label, some in zip(wanted, positive, strict=True) if some)
     return Corpus(
         labels=kept,
-        table=datasets.Dataset(datasets.table.InMemoryTable(table)),
+        table=table,
         row=twins.first,
         targets=np.ascontiguousarray(twins.targets[:, positive]),
         split=split,

@@ -205,6 +205,9 @@ def test_only_with_a_value_that_no_row_has_is_a_finding() -> None:
     path = jsonl("x.jsonl", [{"t": f"a {i}", "h": 1, "c": "Offending User"} for i in range(3)])
     message = refusal(path, only={"c": ("Offending User", "Risk Ignorence")})
     assert message.startswith('x.jsonl: only: no row has "Risk Ignorence" in "c"')
+    rows = [{"t": "a", "h": 1, "c": "x", "d": "y"}, {"t": "b", "h": 1, "c": "w", "d": "z"}]
+    both = jsonl("y.jsonl", rows)
+    assert len(examples(both, only={"c": ("x",), "d": ("y", "z")})) == 1, "z is there, in a row left out"
     message = refusal(path, only={"c": ("offending user",)})
     assert message.startswith("x.jsonl: no usable row among 3: 3 not among `only`")
     assert 'only: no column "d"' in refusal(path, only={"d": ("x",)})

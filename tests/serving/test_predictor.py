@@ -20,7 +20,7 @@ from train.model.backbone import Backbone, load_tokenizer
 from train.model.classifier import CARD, Classifier, create, load
 from train.serving.predictor import Predictor
 
-LONG = [" ".join(f"w{i}x{n}" for n in range(4 * i % 90)) + " end" for i in range(40)]
+LONG = [" ".join(f"w{i}x{n}" for n in range(5 * i)) + " end" for i in range(16)]
 
 
 def make(base: Path, encoding: Encoding) -> Classifier:

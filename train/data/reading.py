@@ -166,15 +166,15 @@ class Reading(Iterator[Example]):
         return Example(f"{name}:{own or ''}", group, text, labels, name, slices, claim)
 
     def _taken(self, row: Mapping[str, Any]) -> bool:
+        taken = True
         for column, wanted in self._only.items():
             try:
                 value = _same(row.get(column))
             except NotOneValue:
                 return False
-            if value not in wanted:
-                return False
+            taken = taken and value in wanted
             self._unseen[column].discard(value)
-        return True
+        return taken
 
     def _report_unseen(self) -> None:
         for column, values in self._unseen.items():

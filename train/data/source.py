@@ -76,14 +76,16 @@ class Source(Spec):
     """A conversation: a column that holds a list of {speaker, text} (or {role, content}), or a column a turn.
     The last turn is what the labels speak of. Of a conversation too long, the last turns are kept."""
     only: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
-    """Column -> its values in the rows to take; other rows are left out and counted."""
+    """Column -> its values in the rows to take; other rows are left out and counted. A value that no row has
+    is an error."""
     id: str | None = None
     """Column that identifies a row; default: the row's number in the file, from 0 (a grammar's own ids)."""
     group: str | tuple[str, ...] | None = None
     """Column(s) that must stay in one split (author, thread); default: equal texts stay together, and the
     texts of one template."""
     pair: tuple[str, str] | None = None
-    """Columns with a row's own key and that of its contrast; the two stay in one split. Or say `group`."""
+    """Columns with a row's own key and that of its contrast; the two stay in one split, and so do all that
+    pairs join one after another. Or say `group`."""
     split: SplitColumn | None = None
     """The source's own split column; default: data.split."""
     aggregate: Aggregate | None = None

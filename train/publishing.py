@@ -20,7 +20,8 @@ def begin(
 ) -> WandbLog:
     """Open a W&B run whose config is the resolved recipe, less what is long (label texts, columns).
 
-    Recipe and lock of the run `folder`, and references to the data, go along as artifacts.
+    The recipe without the places of its data, the lock of the run `folder`, and references to the data, go
+    along as artifacts.
     """
     recipe = resolved.recipe
     config = recipe.model_dump(
@@ -35,7 +36,8 @@ def begin(
     }
     name = f"{recipe.name}-{recipe.train.seed}"
     wandb = WandbLog(recipe.track, folder, name, config, tags=resolved.corpus.labels)
-    wandb.recipe(folder, recipe.name)
+    lock = (folder / "recipe.lock").read_text(encoding="utf-8")
+    wandb.recipe(recipe.name, {"recipe.yaml": recipe.to_yaml(places=False), "recipe.lock": lock})
     wandb.data(
         recipe.name,
         {

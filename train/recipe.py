@@ -108,12 +108,16 @@ class Recipe(Spec):
             del content["model"]["base"]
         return content
 
-    def to_yaml(self) -> str:
-        """Everything resolved and every default stated; `load` reads it back to an equal recipe."""
+    def to_yaml(self, places: bool = True) -> str:
+        """Everything resolved and every default stated; `load` reads it back to an equal recipe.
+
+        places: with the paths of the sources, which may be signed addresses: they stay on this machine.
+        """
+        hidden = {} if places else {"data": {"sources": {name: {"path"} for name in self.data.sources}}}
         yaml = YAML()
         yaml.width = 110
         text = StringIO()
-        yaml.dump(self.model_dump(mode="json", by_alias=True), text)
+        yaml.dump(self.model_dump(mode="json", by_alias=True, exclude=hidden), text)
         return text.getvalue()
 
 

@@ -20,3 +20,11 @@ def tokenizer(tiny_base: Path) -> Any:
 @pytest.fixture(scope="session")
 def encoder(tokenizer: Any) -> Encoder:
     return Encoder(tokenizer, Encoding(max_length=MaxLength(tokens=16)))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty $TEENSAFE_CACHE beside an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEENSAFE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

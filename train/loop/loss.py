@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -54,9 +55,9 @@ class _Loss(Spec):
 
         return cost
 
+    @abstractmethod
     def _cost(self, z: Tensor, t: Tensor, factors: Tensor) -> Tensor:
         """Cost of known cells: logits z, targets t in [0, 1], p = sigmoid(z), w = `factors`."""
-        raise NotImplementedError
 
 
 class Bce(_Loss):

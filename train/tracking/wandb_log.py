@@ -85,15 +85,16 @@ class WandbLog:
         if self._run is not None:
             self._run.summary.update({key: value for key, value in figures.items() if value is not None})
 
-    def recipe(self, folder: Path, name: str) -> None:
-        """The resolved recipe and its lock, from the run folder."""
+    def recipe(self, name: str, files: Mapping[str, str]) -> None:
+        """The resolved recipe and its lock: their texts by file name."""
         if self._run is None:
             return
         import wandb
 
         artifact = wandb.Artifact(f"{name}-recipe", type="recipe")
-        for file in ("recipe.yaml", "recipe.lock"):
-            artifact.add_file(str(folder / file), name=file)
+        for file, text in files.items():
+            with artifact.new_file(file, mode="w", encoding="utf-8") as stream:
+                stream.write(text)
         self._run.log_artifact(artifact)
 
     def data(self, name: str, sources: Mapping[str, Mapping[str, Any]]) -> None:

@@ -83,7 +83,11 @@ def test_plan_counts_what_the_data_hold(make_recipe: MakeRecipe, capsys: pytest.
     train = of["hate", "train"]["rows"]
     assert plan["steps"] == 2 * -(-train // 16)
     assert main(["plan", str(recipe)]) == 0
-    assert "positive/known cells" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "positive/known cells" in shown
+    assert "TFLOP; no less than 1 min on one" in shown
+    assert plan["training"]["trained_parameters"] < plan["training"]["parameters"]
+    assert plan["training"]["seconds_at_least"] > 0
 
 
 def test_schema_accepts_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,20 +120,10 @@ def load_classifier(
     would stay random.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
     where, revision = _address(backbone)
-    config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
-    for key, value in list(vars(config).items()):
-        if "dropout" in key and not isinstance(value, bool) and isinstance(value, int | float | None):
-            setattr(config, key, backbone.dropout)
-    config.num_labels = len(labels)
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: index for index, label in enumerate(labels)}
-    config.problem_type = "multi_label_classification"
-    config.get_text_config().pad_token_id = padding
-    if hasattr(config, "use_cache"):
-        config.use_cache = False  # a decoder keeps keys and values for the next token; here none comes
+    config = _configured(backbone, labels, padding)
     options = {} if quantize is None else {"quantization_config": _nf4(config, quantize)}
     with quiet_loading():
         model, loading = AutoModelForSequenceClassification.from_pretrained(
@@ -161,25 +151,63 @@ def load_classifier(
     return model, _head(model)
 
 
+def outline(backbone: Backbone, labels: Sequence[str], padding: int) -> tuple[nn.Module, tuple[str, ...]]:
+    """As `load_classifier`, without weights: on torch's meta device, where tensors have shapes only."""
+    return _outline(_configured(backbone, labels, padding))
+
+
+def _outline(config: Any) -> tuple[nn.Module, tuple[str, ...]]:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config)
+    return model, _head(model)
+
+
+def _configured(backbone: Backbone, labels: Sequence[str], padding: int) -> Any:
+    """The base's configuration as a classifier of `labels` has it."""
+    from transformers import AutoConfig
+
+    where, revision = _address(backbone)
+    config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
+    for key, value in list(vars(config).items()):
+        if "dropout" in key and not isinstance(value, bool) and isinstance(value, int | float | None):
+            setattr(config, key, backbone.dropout)
+    config.num_labels = len(labels)
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    config.problem_type = "multi_label_classification"
+    config.get_text_config().pad_token_id = padding
+    if hasattr(config, "use_cache"):
+        config.use_cache = False  # a decoder keeps keys and values for the next token; here none comes
+    return config
+
+
 def _head(model: nn.Module) -> tuple[str, ...]:
     prefix = str(model.base_model_prefix)
     with_weights = (n for n, m in model.named_children() if n != prefix and any(True for _ in m.parameters()))
     return tuple(sorted(with_weights))
 
 
+def recompute_activations(model: Any) -> None:
+    """Have a transformers model keep a layer's input only and compute the rest again for the gradient."""
+    model.activation_checkpointing_enable({"use_reentrant": False})
+    # only the reentrant kind needs inputs with a gradient; they would have frozen layers recomputed
+    model.disable_input_require_grads()
+
+
 def _nf4(config: Any, precision: Precision) -> Any:
     """4-bit NormalFloat with quantized constants for all but the head."""
     import torch
-    from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
-    with torch.device("meta"):
-        head = _head(AutoModelForSequenceClassification.from_config(config))
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
-        llm_int8_skip_modules=list(head),
+        llm_int8_skip_modules=list(_outline(config)[1]),
     )
 
 

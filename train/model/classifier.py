@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from train.errors import Failure, InputError, Problem
 from train.files import write_json
 from train.model.adapter import Adapter, Lora, Qlora
-from train.model.backbone import Backbone, digest, load_classifier, load_tokenizer, quiet_loading
+from train.model.backbone import (
+    Backbone,
+    digest,
+    load_classifier,
+    load_tokenizer,
+    quiet_loading,
+    recompute_activations,
+)
 from train.model.precision import SCORING_ATTENTION, Precision, autocast, head_in_float32
 from train.spec import Spec
 
@@ -66,9 +73,7 @@ class Classifier:
         if not self.plain.supports_gradient_checkpointing:
             what = f"true, but {type(self.plain).__name__} cannot recompute its activations"
             raise InputError(Problem("train.gradient_checkpointing", what, "false for this model"))
-        self.plain.activation_checkpointing_enable({"use_reentrant": False})
-        # only the reentrant kind needs inputs with a gradient; they would have frozen layers recomputed
-        self.plain.disable_input_require_grads()
+        recompute_activations(self.plain)
 
     def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Scores before the sigmoid, float32 [B, L], without gradient; inputs int64 [B, T]."""

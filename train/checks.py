@@ -15,6 +15,7 @@ from typing import Any
 from train.data import grammar
 from train.data.findings import must_be_file
 from train.data.location import is_remote
+from train.data.shares import impossible
 from train.data.source import Source
 from train.document import did_you_mean, display, siblings
 from train.errors import InputError, Problem
@@ -29,6 +30,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
     """Errors and warnings that need no training, no rows and no network; files are looked at, not read."""
     errors = [*_unusable_base(recipe), *_nothing_to_select(recipe)]
+    errors += [recipe.problem("data", *complaint) for complaint in impossible(recipe.data.sources)]
     warnings: list[Problem] = []
     trained = set(recipe.labels or (label for s in recipe.data.sources.values() for label in s.labels))
 
@@ -39,7 +41,7 @@ def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
             for flaw in invalid.problems:
                 what = f"{display(Path(flaw.where))}: {flaw.what}"
                 errors.append(recipe.problem(f"data.sources.{name}.path", what, flaw.expected, flaw.remedy))
-        if not trained.intersection(source.labels):
+        if not source.all_negative and not trained.intersection(source.labels):
             what, remedy = "none of them is in `labels`", "leave the source out"
             warnings.append(recipe.problem(f"data.sources.{name}.labels", what, "a trained label", remedy))
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from train.data import cache
 from train.data.encoding import Encoder
@@ -17,7 +17,7 @@ from train.data.split import NAMES, Split, levels
 from train.errors import InputError, Problem
 from train.example import Batch, Window
 from train.files import hashed, whole_file
-from train.spec import Spec
+from train.spec import Seed, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 
 
 class Data(Spec):
-    seed: int = Field(default=17, ge=0)
+    seed: Seed = 17
     """Order of the training examples."""
     split: Split = Split()
     epoch_rows: int | None = Field(default=None, ge=1)
     """Examples in an epoch; default: every training row once, but for what `share` and `rows` say."""
     sources: dict[str, Source] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _says_something_of_a_label(self) -> Self:
+        if not any(source.labels for source in self.sources.values()):
+            raise ValueError("no source has `labels`; where none holds, there is nothing to learn")
+        return self
 
 
 @dataclass(frozen=True)

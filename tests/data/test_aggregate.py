@@ -191,6 +191,20 @@ def test_all_negative_knows_what_the_source_does_not_name(encoder: Encoder) -> N
     assert np.array_equal(only.targets, found.targets[:, 1:], equal_nan=True)
 
 
+def test_a_source_without_a_label_column_is_all_negative(encoder: Encoder) -> None:
+    one = jsonl("a.jsonl", [{"t": f"a {i}", "h": i % 2} for i in range(60)])
+    two = jsonl("b.jsonl", [{"t": f"b {i}"} for i in range(60)])
+    mapped = {"text": "t", "licence": "MIT"}
+    found = corpus(
+        encoder,
+        a={"path": one, **mapped, "labels": {"hate": "h"}},
+        b={"path": two, **mapped, "all_negative": True},
+    )
+    theirs = found.source == "b"
+    assert theirs.sum() == 60 and (found.targets[theirs] == 0).all()
+    assert found.targets[~theirs].mean() == 0.5
+
+
 def test_all_negative_against_a_twin_that_says_yes_is_a_contradiction(encoder: Encoder) -> None:
     one = jsonl("a.jsonl", [{"t": f"text {i}", "h": 1, "g": 1} for i in range(60)])
     two = jsonl("b.jsonl", [{"t": f"Text {i}", "h": 1} for i in range(0, 60, 2)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import shlex
 import stat
 from collections.abc import Iterable
 from itertools import islice
@@ -112,7 +113,7 @@ def _fetches(path: Path) -> str:
     source, folder = catalogue().get(path.parent.name), path.absolute().parent.parent
     if source is None or path.name not in source.files:
         return ""
-    to = "" if folder == data_folder().absolute() else f" --to {folder}"
+    to = "" if folder == data_folder().absolute() else f" --to {shlex.quote(str(folder))}"
     return f"teensafe data fetch {path.parent.name}{to}"
 
 

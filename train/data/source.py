@@ -53,7 +53,7 @@ class Aggregate(Spec):
     """Many rows are one item: an annotation a row. A label's cell is the mean of the rows' known cells."""
 
     by: str | Annotated[tuple[str, ...], Field(min_length=1)]
-    """Column(s) in which the rows of one item agree."""
+    """Column(s) in which the rows of one item agree. A row in which all of them are empty is a bad row."""
 
 
 class Source(Spec):
@@ -104,7 +104,8 @@ class Source(Spec):
     synthetic: bool = False
     """Written by people or models for training, not seen in the wild: reported apart from real text."""
     bad_rows: Literal["error", "drop"] = "error"
-    """Empty, missing or over-long text: stop, or leave such rows out and count them."""
+    """Empty, missing or over-long text, or no item to aggregate to: stop, or leave such rows out and count
+    them."""
     share: float | None = Field(default=None, gt=0, le=1)
     """Part of an epoch that comes from this source."""
     rows: int | None = Field(default=None, ge=1)
@@ -136,7 +137,7 @@ class Source(Spec):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if mistakes := [*self._contradictions(), *self._misread_columns(), *self._misplaced_layout()]:
-            raise ValueError("; ".join(mistakes))
+            raise ValueError("; ".join(dict.fromkeys(mistakes)))
         return self
 
     def _contradictions(self) -> Iterator[str]:
@@ -158,9 +159,10 @@ class Source(Spec):
         for field, column in found:
             if field not in ("text", "turns", "aggregate.by") and column in texts:
                 yield f"{field} reads the text column {column}"
-            if self.columns and column not in self.columns:
+            if self.columns is not None and column not in self.columns:
                 yield f"{field}: `columns` names no {quoted([column])}"
-        if repeated := sorted({name for name in self.columns or () if (self.columns or ()).count(name) > 1}):
+        names = self.columns or ()
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
             yield f"`columns` names {quoted(repeated)} more than once"
 
     def _misplaced_layout(self) -> Iterator[str]:
@@ -178,7 +180,8 @@ class Source(Spec):
             "quotes": not self.quotes,
         }
         if form == "hub":
-            given |= {"format": self.format is not None, "encoding": self.encoding != "utf-8"}
+            other = codecs.lookup(self.encoding).name != "utf-8"
+            given |= {"format": self.format is not None, "encoding": other}
         return "" if form in DELIMITERS else ", ".join(field for field, is_given in given.items() if is_given)
 
     def reads(self) -> Iterator[tuple[str, str]]:

@@ -552,19 +552,26 @@ def test_parts_of_an_epoch_that_cannot_add_up(
     text = changed("train:\n", f"{second}train:\n").replace(
         "licence: MIT\n    o", f"licence: MIT\n      {posts}\n    o"
     )
-    assert checked(write(text))[0] == ([("recipe.yaml:6", what)] if what else [])
+    if not what:
+        assert checked(write(text))[0] == []
+        return
+    problem, other = sorted(problems(write(text), "train.lr=fast"), key=lambda p: p.what)
+    assert problem.where == "recipe.yaml:6" and problem.what.startswith(f"{what}; expected ")
+    assert other.what == "train.lr: 'fast'"
 
 
 def test_splits_that_no_source_can_fill(write: Callable[..., Path]) -> None:
-    def errors(path: str) -> list[tuple[str, str]]:
-        return checked(write(changed("path: posts.csv", f"path: {path}")))[0]
+    def written(path: str) -> Path:
+        return write(changed("path: posts.csv", f"path: {path}"))
 
-    what = "data: no source brings rows into dev, calibration, test"
-    assert errors("{train: posts.csv}") == [("recipe.yaml:6", what)]
-    assert errors("{any: posts.csv, train: posts.csv}") == []
-    assert errors("{train: posts.csv, dev: posts.csv, calibration: posts.csv, test: posts.csv}") == []
     column = "posts.csv\n      split: {column: a, map: {x: train, y: test}}"
-    assert errors(column) == [("recipe.yaml:6", "data: no source brings rows into dev, calibration")]
+    for path, empty in (("{train: posts.csv}", "dev, calibration, test"), (column, "dev, calibration")):
+        problem = only(written(path))
+        assert problem.where == "recipe.yaml:6"
+        assert problem.what.startswith(f"data: no source brings rows into {empty}; expected rows in train")
+    assert checked(written("{any: posts.csv, train: posts.csv}"))[0] == []
+    each = "{train: posts.csv, dev: posts.csv, calibration: posts.csv, test: posts.csv}"
+    assert checked(written(each))[0] == []
 
 
 def test_check_is_quick_and_loads_nothing_heavy(write: Callable[..., Path]) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 from train.data import grammar
 from train.data.findings import must_be_file
 from train.data.location import is_remote
-from train.data.shares import impossible
 from train.data.source import Source
 from train.document import did_you_mean, display, siblings
 from train.errors import InputError, Problem
@@ -30,7 +29,6 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
     """Errors and warnings that need no training, no rows and no network; files are looked at, not read."""
     errors = [*_unusable_base(recipe), *_nothing_to_select(recipe)]
-    errors += [recipe.problem("data", *complaint) for complaint in impossible(recipe.data.sources)]
     warnings: list[Problem] = []
     trained = set(recipe.labels or (label for s in recipe.data.sources.values() for label in s.labels))
 

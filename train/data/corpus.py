@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from train.data import cache
 from train.data.encoding import Encoder
+from train.data.shares import impossible
 from train.data.source import Source
 from train.data.split import NAMES, Split, levels
 from train.errors import InputError, Problem
@@ -33,9 +34,13 @@ class Data(Spec):
     sources: dict[str, Source] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _says_something_of_a_label(self) -> Self:
+    def _can_be_filled(self) -> Self:
+        """Said here, so that it stands beside what is wrong in other sections."""
+        mistakes = [f"{what}; expected {expected}" for what, expected, _ in impossible(self.sources)]
         if not any(source.labels for source in self.sources.values()):
-            raise ValueError("no source has `labels`; where none holds, there is nothing to learn")
+            mistakes.append("no source has `labels`; where none holds, there is nothing to learn")
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
         return self
 
 

@@ -33,7 +33,7 @@ from train.evaluation.selection import Evaluation
 from train.loop.loss import Bce, Loss
 from train.loop.training import Training
 from train.model.adapter import Adapter, Lora
-from train.model.backbone import Backbone
+from train.model.backbone import Backbone, placeless
 from train.policy import Policy
 from train.spec import Spec
 from train.tracking.wandb_log import Tracking
@@ -95,29 +95,28 @@ class Recipe(Spec):
 
     def identity(self) -> dict[str, Any]:
         """What defines the run, as JSON: not tracking, memory or paths; contents are hashed elsewhere."""
-        content = self.model_dump(
-            mode="json",
-            by_alias=True,
-            exclude={
-                "track": True,
-                "train": {"micro_batch", "gradient_checkpointing"},
-                "data": {"sources": {name: {"path"} for name in self.data.sources}},
-            },
-        )
+        content = self.placeless()
+        del content["track"], content["train"]["micro_batch"], content["train"]["gradient_checkpointing"]
         if _is_folder(self.model.base):
             del content["model"]["base"]
+        return content
+
+    def placeless(self) -> dict[str, Any]:
+        """All it says, as JSON, but where data and base model lie, which may be signed addresses."""
+        hidden = {"data": {"sources": {name: {"path"} for name in self.data.sources}}}
+        content = self.model_dump(mode="json", by_alias=True, exclude=hidden)
+        content["model"]["base"] = placeless(self.model.base)
         return content
 
     def to_yaml(self, places: bool = True) -> str:
         """Everything resolved and every default stated; `load` reads it back to an equal recipe.
 
-        places: with the paths of the sources, which may be signed addresses: they stay on this machine.
+        places: also where things lie on this machine; see `placeless`.
         """
-        hidden = {} if places else {"data": {"sources": {name: {"path"} for name in self.data.sources}}}
         yaml = YAML()
         yaml.width = 110
         text = StringIO()
-        yaml.dump(self.model_dump(mode="json", by_alias=True, exclude=hidden), text)
+        yaml.dump(self.model_dump(mode="json", by_alias=True) if places else self.placeless(), text)
         return text.getvalue()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from tests.conftest import POLICY, REPOSITORY
@@ -614,16 +615,35 @@ def test_the_schema_describes_a_file_as_it_is_written() -> None:
     json.dumps(schema)
 
 
-# ---- what ships ----------------------------------------------------------------------------------------
-
-SHIPPED = sorted(
+RECIPE_FILES = sorted(
     path
     for path in (REPOSITORY / "recipes").rglob("*.yaml")
-    if not {"base", "policies", "seed"} & {*path.relative_to(REPOSITORY / "recipes").parts}
-    and (top := YAML(typ="safe", pure=True).load(path.read_text()) or {})
-    and "schema" in top
-    and ("model" in top or "extends" in top)
+    if not {"accelerate", "policies", "seed"} & {*path.relative_to(REPOSITORY / "recipes").parts}
 )
+"""All that a recipe file is: what is trained, and the bases that those extend."""
+SHIPPED = [path for path in RECIPE_FILES if path.parent.name != "base"]
+
+
+def _rejected(content: Any) -> list[str]:
+    validator = Draft202012Validator(json_schema())
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(content)]
+
+
+@pytest.mark.parametrize("path", RECIPE_FILES, ids=lambda path: path.stem)
+def test_the_schema_accepts_every_shipped_recipe_file(path: Path) -> None:
+    assert _rejected(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))) == []
+
+
+def test_the_schema_accepts_what_a_child_says_of_its_parents_sections_and_no_more() -> None:
+    Draft202012Validator.check_schema(json_schema())
+    child = {"extends": "parent.yaml", "adapter": {"r": 8}, "loss": {"pos_weight": "auto"}}
+    assert _rejected(child) == []
+    assert len(_rejected({**child, "adapter": {"r": 0}})) == 1
+    assert len(_rejected({**child, "adapter": {"kind": "full", "r": 8}})) == 1
+    assert len(_rejected({**child, "los": {}})) == 1
+
+
+# ---- what ships ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr
+from pydantic.json_schema import GenerateJsonSchema
 from ruamel.yaml import YAML
 
 from train.data.corpus import Data
@@ -304,9 +305,15 @@ def _wrong_names(tree: Node) -> Iterator[Problem]:
 # ---- describing ----------------------------------------------------------------------------------------
 
 
+class _Schema(GenerateJsonSchema):
+    def tagged_union_schema(self, schema: Any) -> dict[str, Any]:
+        """Any member, not one: a file that leaves `kind` to what it extends may fit several."""
+        return {"anyOf": super().tagged_union_schema(schema)["oneOf"]}
+
+
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a recipe file as it is written: what `extends` brings may be left out."""
-    schema = Recipe.model_json_schema(by_alias=True)
+    schema = Recipe.model_json_schema(by_alias=True, schema_generator=_Schema)
     for name, part in schema["$defs"].items():
         if name not in ("Policy", "Tier", "Constraint", "Label"):
             part.pop("required", None)

@@ -33,15 +33,18 @@ def _umask() -> int:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; on success it replaces `path` atomically, on any error it is removed."""
+def whole_file(path: Path, private: bool = False) -> Iterator[Path]:
+    """Yield a path to write to; on success it replaces `path` atomically, on any error it is removed.
+
+    private: only its owner may read it, whatever the umask.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(descriptor)
     part = Path(name)
     try:
         yield part
-        part.chmod(0o666 & ~_umask())
+        part.chmod(0o600 if private else 0o666 & ~_umask())
         put_in_place(part, path)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -88,8 +91,8 @@ def sweep_parts(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    with whole_file(path) as part:
+def write_text(path: Path, text: str, private: bool = False) -> None:
+    with whole_file(path, private) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -271,6 +271,12 @@ def test_a_page_of_real_text_alone_is_built_again_from_the_folder(trained_once: 
         assert f"{cell['rows']}" in data.text
 
 
+def test_what_holds_texts_or_signed_addresses_is_the_owners_alone(trained_once: Path) -> None:
+    run = next((trained_once / "runs").iterdir())
+    for name in ("report.html", "recipe.yaml"):
+        assert (run / name).stat().st_mode & 0o777 == 0o600
+
+
 def test_texts_of_changed_or_absent_sources_are_not_shown(trained_once: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(next((trained_once / "runs").iterdir()), tmp_path / "run", symlinks=True))
     recipe, rows = run / "recipe.yaml", tmp_path / "rows.csv"

@@ -257,6 +257,22 @@ def test_a_source_name_that_metric_keys_could_not_hold(write: Callable[..., Path
     assert "part of metric keys" in problem.what
 
 
+@pytest.mark.parametrize("name", ["macro", "any", "all", "a/b", "Hate", "a-b", "2nd", '""'])
+def test_a_label_name_that_metric_keys_could_not_hold(write: Callable[..., Path], name: str) -> None:
+    write(POLICY.replace("  harassment:", f"  {name}:"), "policy.yaml")
+    problem = only(write(changed("        harassment: {votes: [a, b], of: n}\n", "")))
+    assert problem.where == f"policy.yaml:{POLICY.splitlines().index('labels:') + 3}"
+    assert "part of metric keys" in problem.what and "lower-case" in problem.expected
+
+
+@pytest.mark.parametrize("name", ['""', "a=b", "a/b", '" "'])
+def test_a_slice_name_that_metric_keys_could_not_hold(write: Callable[..., Path], name: str) -> None:
+    problem = only(write(changed("      licence: MIT", f"      slices: {{{name}: x}}\n      licence: MIT")))
+    assert problem.where == "recipe.yaml:14"
+    assert "part of metric keys" in problem.what
+    assert only(write(), "data.sources.posts.slices={a/b: en}").where == "command line"
+
+
 def test_every_problem_is_reported_at_once_in_reading_order(write: Callable[..., Path]) -> None:
     text = changed("lr: 2e-5", "lr: fast").replace("hate: hate", "hat: hate").replace("name: toy", "name: X")
     found = [p.where for p in problems(write(text), "train.warmup=2", "nonsense")]

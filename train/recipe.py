@@ -273,11 +273,21 @@ def _wrong_names(tree: Node) -> Iterator[Problem]:
         if known and label not in known:
             yield Problem(where, f"{what}: the policy has no label '{label}'", "", did_you_mean(label, known))
 
+    for name, described in known.items():
+        if not re.fullmatch("[a-z][a-z0-9_]*", name) or name in ("macro", "any", "all"):
+            what = f"policy.labels.{name}: the name is part of metric keys, as in test/{name}/auprc"
+            expected = "lower-case letters, digits and `_`, a letter first; not macro, any or all"
+            yield Problem(described.where, what, expected)
+
     declared: set[str] = set()
     for name, source in tree.section("data", "sources").items():
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "synthetic":
             what = f"data.sources.{name}: the name is part of metric keys, as in test.{name}/macro/auprc"
             yield Problem(source.where, what, "letters, digits, `-` and `_`; not `synthetic`")
+        for part, value in source.section("slices").items():
+            if not part.strip() or {"/", "="} & {*part}:
+                what = f"data.sources.{name}.slices: '{part}' is part of metric keys, as in test/hate/n/lang=en"
+                yield Problem(value.where, what, "a name without `/` and `=`")
         for label, cell in source.section("labels").items():
             declared.add(label)
             yield from wrong(cell.where, f"data.sources.{name}.labels", label)

@@ -286,7 +286,7 @@ def _wrong_names(tree: Node) -> Iterator[Problem]:
             yield Problem(source.where, what, "letters, digits, `-` and `_`; not `synthetic`")
         for part, value in source.section("slices").items():
             if not part.strip() or {"/", "="} & {*part}:
-                what = f"data.sources.{name}.slices: '{part}' is part of metric keys, as in test/hate/n/lang=en"
+                what = f"data.sources.{name}.slices: '{part}' is part of metric keys, as in lang=en"
                 yield Problem(value.where, what, "a name without `/` and `=`")
         for label, cell in source.section("labels").items():
             declared.add(label)

@@ -225,6 +225,8 @@ def _nf4(config: Any, precision: Precision) -> Any:
 def quiet_loading() -> Iterator[None]:
     """Transformers reports every missing weight on the terminal; we judge its loading info ourselves.
 
+    It also draws a bar for every load and every save.
+
     peft, too, warns of what is transformers' business (is_gradient_checkpointing, peft 0.21).
     """
     from transformers.utils import logging

@@ -88,7 +88,8 @@ class Classifier:
 
     def save(self, folder: Path) -> None:
         """Adapter and head, or the whole model, as safetensors; tokenizer; the card."""
-        self.model.save_pretrained(folder)  # type: ignore[operator]
+        with quiet_loading():
+            self.model.save_pretrained(folder)  # type: ignore[operator]
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty template of a model card
         self.tokenizer.save_pretrained(folder)
         write_json(folder / CARD, self.card.model_dump(mode="json"))

@@ -84,6 +84,7 @@ def _table(
         "synthetic": ".synthetic" in name,
         "whole": records.is_whole(name),
         "records": found,
+        "within": records.of_several_sources(found),
         "standings": {
             record["label"]: standing(record, policy.labels[record["label"]].constraint) for record in found
         },

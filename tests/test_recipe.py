@@ -22,6 +22,8 @@ from tests.conftest import POLICY, REPOSITORY
 from train.checks import check
 from train.document import LARGEST, Node, merge
 from train.errors import InputError, Problem
+from train.loop.loss import Bce, Focal
+from train.model.adapter import Lora
 from train.recipe import Recipe, json_schema, load
 
 RECIPE = """\
@@ -154,6 +156,18 @@ def test_an_override_can_set_null_and_build_sections(write: Callable[..., Path])
     assert load(write(), ["labels=[hate]", "adapter={kind: full}"], {}).labels == ("hate",)
 
 
+def test_a_section_without_its_kind_is_of_the_default_kind(write: Callable[..., Path]) -> None:
+    path = write()
+    recipe = load(path, ["loss.pos_weight=auto", "adapter.r=8"], {})
+    assert (recipe.loss, recipe.adapter) == (Bce(pos_weight="auto"), Lora(r=8))
+    assert recipe == load(path, ["loss={kind: bce, pos_weight: auto}", "adapter={kind: lora, r: 8}"], {})
+    assert told(only(path, "adapter.r=0")) == ("command line", "adapter.r: 0")
+    write(RECIPE + "loss: {kind: focal}\n", "parent.yaml")
+    child = write("extends: parent.yaml\nloss: {pos_weight: auto}\n", "child.yaml")
+    assert load(child, env={}).loss == Focal(pos_weight="auto")
+    assert only(path, "loss.gamma=1").what == "loss.kind is missing"
+
+
 def test_variables_fill_any_value(write: Callable[..., Path]) -> None:
     path = write(changed("lr: 2e-5", "lr: ${env:LR:-1e-3}") + "track: {project: 'x-${env:TEAM}-y'}\n")
     recipe = load(path, env={"TEAM": "t"})
@@ -207,7 +221,7 @@ def test_a_wrong_value(
     ("extra", "what", "expected", "remedy"),
     [
         ("adapter: {kind: lorra}", "adapter.kind: 'lorra'", "'lora' or 'qlora' or 'full' or 'top' or 'head'", "lora"),
-        ("adapter: {r: 8}", "adapter.kind is missing", "kind: 'lora' or 'qlora' or 'full' or 'top' or 'head'", ""),
+        ("adapter: {layers: 8}", "adapter.kind is missing", "kind: 'lora' or 'qlora' or 'full' or 'top' or 'head'", ""),
         ("adapter: {kind: lora, alfa: 8}", "adapter.alfa: unknown key", "", "did you mean alpha?"),
         ("adapter: {kind: full, alpha: 8}", "adapter.alpha: unknown key", "", "one of kind"),
         ("adapter: {kind: top, layers: 0}", "adapter.layers: 0", "a number above 0", ""),
@@ -215,7 +229,7 @@ def test_a_wrong_value(
         ("adapter: {kind: lora, targets: [1]}", "adapter.targets item 1: 1", "text", "put it in quotes"),
         ("loss: {kind: bce, pos_weight: autto}", "loss.pos_weight: 'autto'", "'auto' or 'none', or a section of `key: value` lines", "auto"),
         ("loss: {kind: focal, pos_weight: {hate: -1}}", "loss.pos_weight.hate: -1", "a number above 0", ""),
-        ("loss: {pos_weight: auto}", "loss.kind is missing", "kind: 'bce' or 'focal' or 'asl'", ""),
+        ("loss: {gamma: 2}", "loss.kind is missing", "kind: 'bce' or 'focal' or 'asl'", ""),
         ("loss: {kind: asl, gamma: 2}", "loss.gamma: unknown key", "", "did you mean gamma_pos?"),
         ("loss: {kind: bce, label_smoothing: 1}", "loss.label_smoothing: 1", "a number below 1", ""),
         ("labels: [hate, hate]", "labels: 'hate' is named twice", "each label once", ""),

@@ -142,7 +142,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
         tree = change(
             tree, ("model", "base"), lambda node: _absolute(node) if _is_folder(str(node.value)) else node
         )
-        recipe = build(Recipe, tree, problems)
+        recipe = build(Recipe, _with_kinds(tree), problems)
         problems += _wrong_names(tree)
     if recipe is None or problems:
         raise InputError(sorted(problems, key=reading_order))
@@ -260,6 +260,18 @@ def _source_paths(node: Node) -> Node:
     if not _is_folder(name):
         return node
     return replace(node, value=f"hub:{_absolute(replace(node, value=name)).value}:{rest}")
+
+
+def _with_kinds(tree: Node) -> Node:
+    """A section that leaves out its `kind` is of the kind it has by default, if that one has all its keys."""
+    sections = dict(tree.section())
+    for name in ("adapter", "loss"):
+        default = Recipe.model_fields[name].default
+        stated = tree.section(name)
+        if stated and stated.keys() <= type(default).model_fields.keys() - {"kind"}:
+            kind = replace(sections[name], value=default.kind)
+            sections[name] = replace(sections[name], value={"kind": kind, **stated})
+    return replace(tree, value=sections)
 
 
 def _wrong_names(tree: Node) -> Iterator[Problem]:

@@ -44,3 +44,15 @@ def test_a_text_of_tier_3_is_withheld_whichever_of_its_rows_stands_for_it(
     assert found[ids[105]].text
     (tmp_path / "split.parquet").unlink()
     assert not any(shown.text for shown in look_up(tmp_path, resolved.sources, wanted).values())
+
+
+def test_texts_of_a_dataset_folder_are_found(make_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    recipe = make_recipe(rows=200)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "rows.csv").rename(tmp_path / "set" / "train.csv")
+    resolved = resolve(load(recipe, [f"data.sources.toy.path=hub:{tmp_path}/set:train"]))
+    (tmp_path / "recipe.yaml").write_text(resolved.recipe.to_yaml())
+    resolved.corpus.write_split(tmp_path / "split.parquet")
+    ids = resolved.corpus.table.column("id").to_pylist()[:20]
+    found = look_up(tmp_path, resolved.sources, {"toy": ids})
+    assert [found[id].text for id in ids] == resolved.corpus.table.column("text").to_pylist()[:20]

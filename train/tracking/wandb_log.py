@@ -54,7 +54,7 @@ def _settings() -> Any:
         silent=True,
         x_disable_meta=True,
         disable_git=True,
-        disable_code=True,
+        save_code=False,
         host="",
         program="teensafe",
         console="off",

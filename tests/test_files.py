@@ -1,5 +1,6 @@
 """Whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,15 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_private_file_is_its_owners_alone_even_where_it_was_everybodys(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    for private, mode in ((False, 0o640), (True, 0o600), (False, 0o640)):
+        before = os.umask(0o027)
+        write_text(path, "text", private=private)
+        os.umask(before)
+        assert path.stat().st_mode & 0o777 == mode
 
 
 def test_a_folder_is_whole_or_absent_and_never_replaced(tmp_path: Path) -> None:

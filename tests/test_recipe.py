@@ -15,12 +15,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from tests.conftest import POLICY, REPOSITORY
 from train.checks import check
 from train.document import LARGEST, Node, merge
 from train.errors import InputError, Problem
+from train.loop.loss import Bce, Focal
+from train.model.adapter import Lora
 from train.recipe import Recipe, json_schema, load
 
 RECIPE = """\
@@ -182,6 +185,18 @@ def test_an_override_can_set_null_and_build_sections(write: Callable[..., Path])
     assert load(write(), ["labels=[hate]", "adapter={kind: full}"], {}).labels == ("hate",)
 
 
+def test_a_section_without_its_kind_is_of_the_default_kind(write: Callable[..., Path]) -> None:
+    path = write()
+    recipe = load(path, ["loss.pos_weight=auto", "adapter.r=8"], {})
+    assert (recipe.loss, recipe.adapter) == (Bce(pos_weight="auto"), Lora(r=8))
+    assert recipe == load(path, ["loss={kind: bce, pos_weight: auto}", "adapter={kind: lora, r: 8}"], {})
+    assert told(only(path, "adapter.r=0")) == ("command line", "adapter.r: 0")
+    write(RECIPE + "loss: {kind: focal}\n", "parent.yaml")
+    child = write("extends: parent.yaml\nloss: {pos_weight: auto}\n", "child.yaml")
+    assert load(child, env={}).loss == Focal(pos_weight="auto")
+    assert only(path, "loss.gamma=1").what == "loss.kind is missing"
+
+
 def test_variables_fill_any_value(write: Callable[..., Path]) -> None:
     path = write(changed("lr: 2e-5", "lr: ${env:LR:-1e-3}") + "track: {project: 'x-${env:TEAM}-y'}\n")
     recipe = load(path, env={"TEAM": "t"})
@@ -243,7 +258,7 @@ def test_a_wrong_value(
     ("extra", "what", "expected", "remedy"),
     [
         ("adapter: {kind: lorra}", "adapter.kind: 'lorra'", "'lora' or 'qlora' or 'full' or 'top' or 'head'", "lora"),
-        ("adapter: {r: 8}", "adapter.kind is missing", "kind: 'lora' or 'qlora' or 'full' or 'top' or 'head'", ""),
+        ("adapter: {layers: 8}", "adapter.kind is missing", "kind: 'lora' or 'qlora' or 'full' or 'top' or 'head'", ""),
         ("adapter: {kind: lora, alfa: 8}", "adapter.alfa: unknown key", "", "did you mean alpha?"),
         ("adapter: {kind: full, alpha: 8}", "adapter.alpha: unknown key", "", "one of kind"),
         ("adapter: {kind: top, layers: 0}", "adapter.layers: 0", "a number above 0", ""),
@@ -251,7 +266,7 @@ def test_a_wrong_value(
         ("adapter: {kind: lora, targets: [1]}", "adapter.targets item 1: 1", "text", "put it in quotes"),
         ("loss: {kind: bce, pos_weight: autto}", "loss.pos_weight: 'autto'", "'auto' or 'none', or a section of `key: value` lines", "auto"),
         ("loss: {kind: focal, pos_weight: {hate: -1}}", "loss.pos_weight.hate: -1", "a number above 0", ""),
-        ("loss: {pos_weight: auto}", "loss.kind is missing", "kind: 'bce' or 'focal' or 'asl'", ""),
+        ("loss: {gamma: 2}", "loss.kind is missing", "kind: 'bce' or 'focal' or 'asl'", ""),
         ("loss: {kind: asl, gamma: 2}", "loss.gamma: unknown key", "", "did you mean gamma_pos?"),
         ("loss: {kind: bce, label_smoothing: 1}", "loss.label_smoothing: 1", "a number below 1", ""),
         ("labels: [hate, hate]", "labels: 'hate' is named twice", "each label once", ""),
@@ -320,6 +335,22 @@ def test_a_source_name_that_metric_keys_could_not_hold(write: Callable[..., Path
     problem = only(write(changed("    posts:", f"    {name}:")))
     assert problem.where == "recipe.yaml:8"
     assert "part of metric keys" in problem.what
+
+
+@pytest.mark.parametrize("name", ["macro", "any", "all", "a/b", "Hate", "a-b", "2nd", '""'])
+def test_a_label_name_that_metric_keys_could_not_hold(write: Callable[..., Path], name: str) -> None:
+    write(POLICY.replace("  harassment:", f"  {name}:"), "policy.yaml")
+    problem = only(write(changed("        harassment: {votes: [a, b], of: n}\n", "")))
+    assert problem.where == f"policy.yaml:{POLICY.splitlines().index('labels:') + 3}"
+    assert "part of metric keys" in problem.what and "lower-case" in problem.expected
+
+
+@pytest.mark.parametrize("name", ['""', "a=b", "a/b", '" "'])
+def test_a_slice_name_that_metric_keys_could_not_hold(write: Callable[..., Path], name: str) -> None:
+    problem = only(write(changed("      licence: MIT", f"      slices: {{{name}: x}}\n      licence: MIT")))
+    assert problem.where == "recipe.yaml:14"
+    assert "part of metric keys" in problem.what
+    assert only(write(), "data.sources.posts.slices={a/b: en}").where == "command line"
 
 
 def test_every_problem_is_reported_at_once_in_reading_order(write: Callable[..., Path]) -> None:
@@ -722,16 +753,35 @@ def test_the_schema_describes_a_file_as_it_is_written() -> None:
     json.dumps(schema)
 
 
-# ---- what ships ----------------------------------------------------------------------------------------
-
-SHIPPED = sorted(
+RECIPE_FILES = sorted(
     path
     for path in (REPOSITORY / "recipes").rglob("*.yaml")
-    if not {"base", "policies", "seed"} & {*path.relative_to(REPOSITORY / "recipes").parts}
-    and (top := YAML(typ="safe", pure=True).load(path.read_text()) or {})
-    and "schema" in top
-    and ("model" in top or "extends" in top)
+    if not {"accelerate", "policies", "seed"} & {*path.relative_to(REPOSITORY / "recipes").parts}
 )
+"""All that a recipe file is: what is trained, and the bases that those extend."""
+SHIPPED = [path for path in RECIPE_FILES if path.parent.name != "base"]
+
+
+def _rejected(content: Any) -> list[str]:
+    validator = Draft202012Validator(json_schema())
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(content)]
+
+
+@pytest.mark.parametrize("path", RECIPE_FILES, ids=lambda path: path.stem)
+def test_the_schema_accepts_every_shipped_recipe_file(path: Path) -> None:
+    assert _rejected(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))) == []
+
+
+def test_the_schema_accepts_what_a_child_says_of_its_parents_sections_and_no_more() -> None:
+    Draft202012Validator.check_schema(json_schema())
+    child = {"extends": "parent.yaml", "adapter": {"r": 8}, "loss": {"pos_weight": "auto"}}
+    assert _rejected(child) == []
+    assert len(_rejected({**child, "adapter": {"r": 0}})) == 1
+    assert len(_rejected({**child, "adapter": {"kind": "full", "r": 8}})) == 1
+    assert len(_rejected({**child, "los": {}})) == 1
+
+
+# ---- what ships ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -49,8 +49,11 @@ def _may_be_made(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; on success it replaces `path` atomically, on any error it is removed."""
+def whole_file(path: Path, private: bool = False) -> Iterator[Path]:
+    """Yield a path to write to; on success it replaces `path` atomically, on any error it is removed.
+
+    private: only its owner may read it, whatever the umask.
+    """
     make_folder(path.parent)
     with _may_be_made(path):
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -58,7 +61,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        part.chmod(0o666 & ~_umask())
+        part.chmod(0o600 if private else 0o666 & ~_umask())
         put_in_place(part, path)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -106,13 +109,18 @@ def sweep_parts(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    with whole_file(path) as part:
+def write_text(path: Path, text: str, private: bool = False) -> None:
+    with whole_file(path, private) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """JSON as a person reads it."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def point_link(link: Path, target: str) -> None:

@@ -58,6 +58,7 @@ class Policy(Spec):
     taxonomies: dict[str, str]
     """Public taxonomy -> what it is and where it is published."""
     labels: dict[str, Label] = Field(min_length=1)
+    """By name: lower-case letters, digits and `_`; metric keys hold it, so not macro, any or all."""
 
     @model_validator(mode="after")
     def _refers_to_what_it_defines(self) -> Self:

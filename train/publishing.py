@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.data.location import name_of
-from train.loop.checkpoints import TRAINER
+from train.files import json_text
+from train.loop.checkpoints import MANIFEST, TRAINER, restated
+from train.model.classifier import without_places
 from train.report.tables import tables
 from train.tracking.wandb_log import WandbLog
 
@@ -20,13 +22,13 @@ def begin(
 ) -> WandbLog:
     """Open a W&B run whose config is the resolved recipe, less what is long (label texts, columns).
 
-    The recipe without the places of its data, the lock of the run `folder`, and references to the data, go
-    along as artifacts.
+    The recipe without the places of data and base model, the lock of the run `folder`, and references to the
+    data, go along as artifacts.
     """
     recipe = resolved.recipe
-    config = recipe.model_dump(
-        mode="json", by_alias=True, exclude={"policy": {"labels"}, "data": {"sources"}}
-    ) | {
+    config = recipe.placeless()
+    del config["policy"]["labels"], config["data"]["sources"]
+    config |= {
         "identity": resolved.identity,
         "sources": resolved.sources,
         "base": resolved.base,
@@ -60,4 +62,10 @@ def end(wandb: WandbLog, folder: Path, summary: Mapping[str, Any]) -> None:
     told = ("selected_step", "reload_max_logit_difference")
     wandb.summarise({**whole, **{key: summary[key] for key in told}})
     wandb.tables(step, tables(folder))
-    wandb.checkpoints(folder / "checkpoints", summary["name"], leave_out=TRAINER)
+    wandb.checkpoints(folder / "checkpoints", summary["name"], TRAINER, _handed_over)
+
+
+def _handed_over(checkpoint: Path) -> dict[str, str]:
+    """The files of a checkpoint that name places on this machine, and its manifest, as they leave it."""
+    texts = {name: json_text(said) for name, said in without_places(checkpoint).items()}
+    return {**texts, MANIFEST: restated(checkpoint, texts)}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr
+from pydantic.json_schema import GenerateJsonSchema
 from ruamel.yaml import YAML
 
 from train.data.corpus import Data
@@ -33,7 +34,7 @@ from train.evaluation.selection import Evaluation
 from train.loop.loss import Bce, Loss
 from train.loop.training import Training
 from train.model.adapter import Adapter, Lora
-from train.model.backbone import Backbone
+from train.model.backbone import Backbone, placeless
 from train.policy import Policy
 from train.spec import Spec
 from train.tracking.wandb_log import Tracking
@@ -95,29 +96,28 @@ class Recipe(Spec):
 
     def identity(self) -> dict[str, Any]:
         """What defines the run, as JSON: not tracking, memory or paths; contents are hashed elsewhere."""
-        content = self.model_dump(
-            mode="json",
-            by_alias=True,
-            exclude={
-                "track": True,
-                "train": {"micro_batch", "gradient_checkpointing"},
-                "data": {"sources": {name: {"path"} for name in self.data.sources}},
-            },
-        )
+        content = self.placeless()
+        del content["track"], content["train"]["micro_batch"], content["train"]["gradient_checkpointing"]
         if _is_folder(self.model.base):
             del content["model"]["base"]
+        return content
+
+    def placeless(self) -> dict[str, Any]:
+        """All it says, as JSON, but where data and base model lie, which may be signed addresses."""
+        hidden = {"data": {"sources": {name: {"path"} for name in self.data.sources}}}
+        content = self.model_dump(mode="json", by_alias=True, exclude=hidden)
+        content["model"]["base"] = placeless(self.model.base)
         return content
 
     def to_yaml(self, places: bool = True) -> str:
         """Everything resolved and every default stated; `load` reads it back to an equal recipe.
 
-        places: with the paths of the sources, which may be signed addresses: they stay on this machine.
+        places: also where things lie on this machine; see `placeless`.
         """
-        hidden = {} if places else {"data": {"sources": {name: {"path"} for name in self.data.sources}}}
         yaml = YAML()
         yaml.width = 110
         text = StringIO()
-        yaml.dump(self.model_dump(mode="json", by_alias=True, exclude=hidden), text)
+        yaml.dump(self.model_dump(mode="json", by_alias=True) if places else self.placeless(), text)
         return text.getvalue()
 
 
@@ -143,7 +143,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
         tree = change(
             tree, ("model", "base"), lambda node: _absolute(node) if _is_folder(str(node.value)) else node
         )
-        recipe = build(Recipe, tree, problems)
+        recipe = build(Recipe, _with_kinds(tree), problems)
         problems += _wrong_names(tree)
     if recipe is None or problems:
         raise InputError(sorted(problems, key=reading_order))
@@ -261,6 +261,18 @@ def _source_path(node: Node) -> Node:
     return replace(node, value=f"hub:{_absolute(replace(node, value=name)).value}:{rest}")
 
 
+def _with_kinds(tree: Node) -> Node:
+    """A section that leaves out its `kind` is of the kind it has by default, if that one has all its keys."""
+    sections = dict(tree.section())
+    for name in ("adapter", "loss"):
+        default = Recipe.model_fields[name].default
+        stated = tree.section(name)
+        if stated and stated.keys() <= type(default).model_fields.keys() - {"kind"}:
+            kind = replace(sections[name], value=default.kind)
+            sections[name] = replace(sections[name], value={"kind": kind, **stated})
+    return replace(tree, value=sections)
+
+
 def _wrong_names(tree: Node) -> Iterator[Problem]:
     """Names of labels and sources that refer to nothing, or that could not be told apart in a metric's key.
 
@@ -272,11 +284,21 @@ def _wrong_names(tree: Node) -> Iterator[Problem]:
         if known and label not in known:
             yield Problem(where, f"{what}: the policy has no label '{label}'", "", did_you_mean(label, known))
 
+    for name, described in known.items():
+        if not re.fullmatch("[a-z][a-z0-9_]*", name) or name in ("macro", "any", "all"):
+            what = f"policy.labels.{name}: the name is part of metric keys, as in test/{name}/auprc"
+            expected = "lower-case letters, digits and `_`, a letter first; not macro, any or all"
+            yield Problem(described.where, what, expected)
+
     declared: set[str] = set()
     for name, source in tree.section("data", "sources").items():
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "synthetic":
             what = f"data.sources.{name}: the name is part of metric keys, as in test.{name}/macro/auprc"
             yield Problem(source.where, what, "letters, digits, `-` and `_`; not `synthetic`")
+        for part, value in source.section("slices").items():
+            if not part.strip() or {"/", "="} & {*part}:
+                what = f"data.sources.{name}.slices: '{part}' is part of metric keys, as in lang=en"
+                yield Problem(value.where, what, "a name without `/` and `=`")
         for label, cell in source.section("labels").items():
             declared.add(label)
             yield from wrong(cell.where, f"data.sources.{name}.labels", label)
@@ -304,9 +326,15 @@ def _wrong_names(tree: Node) -> Iterator[Problem]:
 # ---- describing ----------------------------------------------------------------------------------------
 
 
+class _Schema(GenerateJsonSchema):
+    def tagged_union_schema(self, schema: Any) -> dict[str, Any]:
+        """Any member, not one: a file that leaves `kind` to what it extends may fit several."""
+        return {"anyOf": super().tagged_union_schema(schema)["oneOf"]}
+
+
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a recipe file as it is written: what `extends` brings may be left out."""
-    schema = Recipe.model_json_schema(by_alias=True)
+    schema = Recipe.model_json_schema(by_alias=True, schema_generator=_Schema)
     for name, part in schema["$defs"].items():
         if name not in ("Policy", "Tier", "Constraint", "Label"):
             part.pop("required", None)

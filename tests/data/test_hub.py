@@ -119,6 +119,13 @@ def test_a_dataset_that_is_not_at_hand_is_one_clear_error() -> None:
     assert "HF_HUB_OFFLINE" in message
 
 
+def test_a_folder_is_on_this_machine_and_the_hub_is_not(folder: Path) -> None:
+    assert source(f"hub:{folder}:train").is_here()
+    assert source({"any": f"hub:{folder}:train", "test": f"hub:{folder}:test"}).is_here()
+    assert not source(f"hub:{folder}-gone:train").is_here()
+    assert not source(f"hub:o/n@{COMMIT}:train").is_here()
+
+
 def test_digests(folder: Path) -> None:
     first = content_digest(source(f"hub:{folder}:train"))
     assert first != content_digest(source(f"hub:{folder}:test"))

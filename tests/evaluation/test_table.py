@@ -56,6 +56,30 @@ def test_every_figure_stands_on_its_labels_line(rows, width):
     assert "synthetic" not in "\n".join(lines)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_auroc_within_sources_stands_beside_auroc_where_there_are_several(build, width):
+    random = np.random.default_rng(1)
+    source = np.arange(400) % 2
+    targets = (random.random((400, 2)) < 0.2 + 0.5 * source[:, None]).astype(np.float32)
+    targets[20:, 1] = np.nan
+    scores = 0.2 * random.random((400, 2)) + 0.4 * source[:, None] + 0.2 * targets
+    mixed = build(targets, np.nan_to_num(scores), labels=LABELS[:2], source=[f"s{i}" for i in source])
+    figures = measure(mixed, "test")
+    lines = _text(table(figures, {}, "test"), width)
+    assert max(map(len, lines)) <= width
+    (header,) = [line.split() for line in lines if line.startswith("label")]
+    assert header[-5:] == ["AUROC", "within", "recall", "FPR", "F1"]
+    (hate,) = [line.split() for line in lines if line.startswith("hate ")]
+    pooled, within = figures["test/hate/auroc"], figures["test/hate/auroc_within"]
+    assert within != pooled
+    assert hate[-5:-3] == [f"{pooled:.2f}", f"{within:.2f}"]
+    (few,) = [line.split() for line in lines if line.startswith("suicide")]
+    assert few[-5:-3] == ["–", "–"]
+    assert any(line.startswith("within: AUROC of pairs from one source") for line in lines)
+    alone = _text(table(measure(mixed.select(source == 0), "t"), {}, "t"), width)
+    assert not any("within" in line for line in alone)
+
+
 def test_insufficient_labels_show_their_count_and_no_ranking_figure(rows):
     lines = _text(table(measure(rows, "dev"), {}, "dev"), 120)
     (few,) = [line for line in lines if line.startswith("companion_dependence")]

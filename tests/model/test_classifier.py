@@ -27,10 +27,13 @@ ADAPTERS: list[Any] = [
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
-def test_saved_and_loaded_gives_the_same_logits(tiny_base: Path, tmp_path: Path, adapter: Any) -> None:
+def test_saved_and_loaded_gives_the_same_logits(
+    tiny_base: Path, tmp_path: Path, adapter: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     classifier = make(tiny_base, adapter)
     classifier.save(tmp_path)
     loaded = load(tmp_path)
+    assert capfd.readouterr() == ("", "")  # no bars on the terminal at every checkpoint
     assert loaded.card == classifier.card
     assert np.array_equal(logits(loaded), logits(classifier))
     for made, found in zip(classifier.parts(), loaded.parts(), strict=True):

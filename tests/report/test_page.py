@@ -107,12 +107,10 @@ def test_every_figure_of_the_table_is_the_summarys(told_once: Path, page: Elemen
             figures = final["metrics"]
             numbers = [cell.text for cell in row.all("td")]
             assert numbers[:3] == [f"{figures[f'{key}/{m}']:,}" for m in ("n", "positives", "negatives")]
-            enough = dict.fromkeys(
-                ("auprc", "auroc", "auroc_within", "brier", "ece"), figures[f"{key}/sufficient"]
-            )
+            enough = dict.fromkeys(("auprc", "auroc", "brier", "ece"), figures[f"{key}/sufficient"])
             enough |= {"threshold": True, "recall": figures[f"{key}/positives"] >= 30}
             enough |= {"fpr": figures[f"{key}/negatives"] >= 30}
-            order = ("auprc", "auroc", "auroc_within", "threshold", "recall", "fpr", "brier", "ece")
+            order = ("auprc", "auroc", "threshold", "recall", "fpr", "brier", "ece")  # each set of one source
             expected = [
                 point["threshold"] if m == "threshold" else figures[f"{key}/{m}"] for m in order if enough[m]
             ]
@@ -130,6 +128,30 @@ def test_every_figure_of_the_table_is_the_summarys(told_once: Path, page: Elemen
         (macro,) = table.all("tr", data_label="macro")
         assert macro.values() == [final["metrics"][f"{name}/macro/{m}"] for m in ("auprc", "auroc")]
     assert "insufficient" in tables["test"].text
+
+
+def _widths(table: Element) -> set[int]:
+    """Columns of its rows."""
+    cells = [row.all("th") + row.all("td") for row in table.all("tr")]
+    return {sum(int(cell.attributes.get("colspan") or 1) for cell in row) for row in cells}
+
+
+@pytest.mark.slow
+def test_auroc_within_sources_is_a_column_where_it_says_more(own: Path) -> None:
+    final = of(own)
+    final["metrics"]["test/hate/auroc_within"] -= 0.125
+    final["metrics"]["test.synthetic/hate/auroc_within"] = None  # no source has positives and negatives
+    (own / "summary.json").write_text(json.dumps(final))
+    page = Page(write(own)).root
+    for name, columns in (("test", 14), ("test.synthetic", 14), ("test.toy", 13)):
+        (table,) = page.all("table", data_set=name)
+        assert _widths(table) == {columns}
+        assert ("AUROC within sources" in table.text) == (columns == 14)
+        (hate,) = table.all("tr", data_label="hate")
+        shown = final["metrics"][f"{name}/hate/auroc_within"]
+        if name == "test":
+            assert hate.values()[2] == shown
+        assert ("insufficient" in hate.text) == (shown is None)
 
 
 @pytest.mark.slow
@@ -269,6 +291,12 @@ def test_a_page_of_real_text_alone_is_built_again_from_the_folder(trained_once: 
     for cell in cells:
         assert f"{cell['positives']} / {cell['known']}" in data.text
         assert f"{cell['rows']}" in data.text
+
+
+def test_what_holds_texts_or_signed_addresses_is_the_owners_alone(trained_once: Path) -> None:
+    run = next((trained_once / "runs").iterdir())
+    for name in ("report.html", "recipe.yaml"):
+        assert (run / name).stat().st_mode & 0o777 == 0o600
 
 
 def test_texts_of_changed_or_absent_sources_are_not_shown(trained_once: Path, tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import pytest
 from tests.conftest import GRAVE, RARE, SENTINEL
 from train.evaluation.curves import precision_recall
 from train.evaluation.predictions import Predictions, sets
+from train.loop.checkpoints import open_checkpoint
+from train.model.classifier import load as load_classifier
 from train.tracking.run import history, summary
 from train.tracking.wandb_log import Tracking, mode
 
@@ -167,3 +172,44 @@ def test_no_text_is_anywhere_in_what_wandb_was_given(told_once: Path, told: Told
     assert b"forum" in stored
     assert not [path for path in files if path.suffix == ".html"]
     assert SENTINEL in (told_once / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_wandb_is_never_told_where_anything_lies(
+    make_recipe: Callable[..., Path],
+    tiny_base: Path,
+    tmp_path: Path,
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither by the command line's overrides nor by the base model's folder, nor which machine it is."""
+    recipe, data, base = make_recipe(rows=200), tmp_path / "SECRETDIR_alpha", tmp_path / "SECRETDIR_beta"
+    data.mkdir()
+    (tmp_path / "rows.csv").rename(data / "rows.csv")
+    shutil.copytree(tiny_base, base / "named-base")
+    said = [f"data.sources.toy.path={data}/rows.csv", f"model.base={base}/named-base"]
+    said += ["track.wandb=offline", "train.steps=2", "evaluate.every=1 steps"]
+    asked = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    subprocess.run([sys.executable, "-m", "train", str(recipe), *said], env=asked, check=True)
+    (run,) = runs.iterdir()
+    assert "SECRETDIR_alpha" in (run / "recipe.yaml").read_text()
+    files = [path for path in (run / "wandb").rglob("*") if path.is_file()]
+    stored = b"".join(path.read_bytes() for path in files)
+    for word in ("SECRETDIR", str(tiny_base), "data.sources.toy.path", str(Path(sys.executable).parent)):
+        assert word.encode() not in stored
+    told = Told(run)
+    assert not told.all("environment")
+    assert not told.run.keys() & {"host", "git", "program"}
+    assert told.run["config"]["update"]["model"]["base"] == "./named-base"
+    assert told.all("stats")  # what the machine's processors do is still told
+
+    for model in (artifact for artifact in told.all("artifact") if artifact["type"] == "model"):
+        folder = tmp_path / "fetched" / model["manifest"]["contents"][0]["digest"][:4].replace("/", "_")
+        folder.mkdir(parents=True)
+        for entry in model["manifest"]["contents"]:
+            shutil.copy(entry["local_path"], folder / entry["path"])
+        sent = b"".join(path.read_bytes() for path in folder.iterdir())
+        assert b"SECRETDIR" not in sent
+        open_checkpoint(folder)
+        monkeypatch.chdir(base)  # where a folder of the base's name lies
+        assert load_classifier(folder).card.backbone.base == "./named-base"

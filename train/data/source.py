@@ -224,11 +224,16 @@ class Source(Spec):
 
     def is_here(self) -> bool:
         """Whether its files are on this machine, so that reading them needs no network."""
-        if any(is_remote(path) or path.startswith(PREFIX) for path in self.paths().values()):
-            return False
         with suppress(InputError):
-            return all(self.place(path).exists() for path in self.paths().values())
+            return all(self._is_here(path) for path in self.paths().values())
         return False
+
+    def _is_here(self, path: str) -> bool:
+        if path.startswith(PREFIX):
+            address = Address.parse(path)
+            address.must_be_there()
+            return address.is_folder
+        return not is_remote(path) and self.place(path).exists()
 
     def place(self, path: str) -> Path:
         """Where the file of one of the paths is on this machine; see `location.local`. What is remote is

@@ -49,6 +49,15 @@ def by_label(figures: Mapping[str, Any], intervals: Intervals, name: str) -> lis
     ]
 
 
+def of_several_sources(records: Iterable[Record]) -> bool:
+    """Whether AUROC within sources says what AUROC does not: for one source they are the same."""
+    return any(
+        record["sufficient"]
+        and (record["auroc_within"] is None or abs(record["auroc_within"] - record["auroc"]) > 1e-9)
+        for record in records
+    )
+
+
 def by_slice(figures: Mapping[str, Any], intervals: Intervals, name: str) -> list[Record]:
     """A record for each slice value and label of set `name`: as `by_label`, with slice and value.
 

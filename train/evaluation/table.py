@@ -10,43 +10,52 @@ from rich.table import Table
 from rich.text import Text
 
 from train.evaluation.metrics import ENOUGH
-from train.evaluation.records import Record, any_flag, by_label, macro
+from train.evaluation.records import Record, any_flag, by_label, macro, of_several_sources
 
 _NONE = "–"
 
 
 def table(figures: Mapping[str, Any], intervals: Mapping[str, tuple[float, float]], name: str) -> Table:
     """A row a label of set `name`: AUPRC beside the prevalence (what a coin would reach) with its interval,
-    AUROC, and recall, FPR and F1 at the operating point. Fits 80 columns; the macro line stands last."""
-    drawn = Table(title=Text(name), caption=_caption(name), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    AUROC (also within sources where there are several), and recall, FPR and F1 at the operating point. Fits
+    80 columns; the macro line stands last."""
+    records = by_label(figures, intervals, name)
+    within = of_several_sources(records)
+    caption = _caption(name, within)
+    drawn = Table(title=Text(name), caption=caption, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     drawn.title_justify = drawn.caption_justify = "left"
     drawn.add_column("label", overflow="fold")
-    for header in ("n", "pos", "base", "AUPRC (95%)", "AUROC", "recall", "FPR", "F1"):
+    rates = ("recall", "FPR", "F1")
+    for header in ("n", "pos", "base", "AUPRC (95%)", "AUROC", *["within"] * within, *rates):
         drawn.add_column(header, justify="right", no_wrap=True)
-    for record in by_label(figures, intervals, name):
-        drawn.add_row(*_label(record))
+    for record in records:
+        drawn.add_row(*_label(record, within))
     if (allowed := any_flag(figures, intervals, name))["n"]:
-        drawn.add_row("any flag (allowed)", str(allowed["n"]), *[""] * 5, _number(allowed["fpr"], 3), "")
-    drawn.add_row(*_macro(macro(figures, intervals, name)), style="bold")
+        between = [""] * (5 + within)
+        drawn.add_row("any flag (allowed)", str(allowed["n"]), *between, _number(allowed["fpr"], 3), "")
+    drawn.add_row(*_macro(macro(figures, intervals, name), within), style="bold")
     return drawn
 
 
-def _label(record: Record) -> list[str | Text]:
+def _label(record: Record, within: bool) -> list[str | Text]:
     positives, negatives = record["positives"], record["negatives"]
     counts: list[str | Text] = [Text(record["label"]), str(record["n"]), str(positives)]
     counts.append(_number(record["prevalence"], 3))
     recall, fpr = _number(record["recall"]), _number(record["fpr"], 3)
     if not record["sufficient"]:
         few = f"{positives}+" if positives < ENOUGH else f"{negatives}−"
-        return [*counts, Text(f"insufficient ({few})", style="yellow"), _NONE, recall, fpr, _NONE]
-    return [*counts, _with_interval(record), _number(record["auroc"]), recall, fpr, _number(record["f1"])]
+        areas: list[str | Text] = [Text(f"insufficient ({few})", style="yellow"), *[_NONE] * (1 + within)]
+        return [*counts, *areas, recall, fpr, _NONE]
+    areas = [_with_interval(record), _number(record["auroc"])]
+    areas += [_number(record["auroc_within"])] * within
+    return [*counts, *areas, recall, fpr, _number(record["f1"])]
 
 
-def _macro(record: Record) -> list[str]:
+def _macro(record: Record, within: bool) -> list[str]:
     count = record["labels"]
     name = f"macro ({count} label{'s' * (count != 1)})"
     auroc, f1 = _number(record["auroc"]), _number(record["f1"])
-    return [name, "", "", "", _with_interval(record), auroc, "", "", f1]
+    return [name, "", "", "", _with_interval(record), auroc, *[""] * within, "", "", f1]
 
 
 def _with_interval(record: Record) -> str:
@@ -58,8 +67,10 @@ def _number(value: float | None, places: int = 2) -> str:
     return _NONE if value is None else f"{value:.{places}f}"
 
 
-def _caption(name: str) -> str:
+def _caption(name: str, within: bool) -> str:
     lines = [f"base: AUPRC of a coin; insufficient: under {ENOUGH} positives (+) or negatives (−)"]
+    if within:
+        lines.append("within: AUROC of pairs from one source; AUROC also rewards telling sources apart")
     if "synthetic" in name:
         lines.insert(0, "synthetic text: proves the plumbing, not the world")
     return "\n".join(lines)

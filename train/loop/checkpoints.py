@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.errors import Failure, Problem
-from train.files import point_link, sha256_file, sweep_parts, whole_folder, write_json
+from train.files import (
+    json_text,
+    point_link,
+    sha256_bytes,
+    sha256_file,
+    sweep_parts,
+    whole_folder,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +85,13 @@ def add(folder: Path, name: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest["files"][name] = sha256_file(folder / name)
     write_json(folder / MANIFEST, manifest)
+
+
+def restated(folder: Path, changed: Mapping[str, str]) -> str:
+    """A checkpoint's manifest, as text, where the files `changed` say something else: their texts by name."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"] |= {name: sha256_bytes(text.encode()) for name, text in changed.items()}
+    return json_text(manifest)
 
 
 def select(root: Path, folder: Path) -> None:

@@ -37,9 +37,19 @@ def local_path(backbone: Backbone) -> Path | None:
     """
     if backbone.base.startswith("package:"):
         return in_package(backbone.base)
-    if backbone.base.startswith((".", "/", "~")):
+    if is_place(backbone.base):
         return Path(backbone.base).expanduser()
     return None
+
+
+def is_place(base: str) -> bool:
+    """Does a base name a folder or a file by where it lies?"""
+    return base.startswith((".", "/", "~"))
+
+
+def placeless(base: str) -> str:
+    """A base as another machine is told of it: `./NAME` of a folder or file, never where that lies here."""
+    return f"./{Path(base).name}" if is_place(base) else base
 
 
 def digest(backbone: Backbone) -> str:
@@ -214,6 +224,8 @@ def _nf4(config: Any, precision: Precision) -> Any:
 @contextmanager
 def quiet_loading() -> Iterator[None]:
     """Transformers reports every missing weight on the terminal; we judge its loading info ourselves.
+
+    It also draws a bar for every load and every save.
 
     peft, too, warns of what is transformers' business (is_gradient_checkpointing, peft 0.21).
     """

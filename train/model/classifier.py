@@ -16,6 +16,8 @@ from train.model.backbone import (
     digest,
     load_classifier,
     load_tokenizer,
+    local_path,
+    placeless,
     quiet_loading,
     recompute_activations,
 )
@@ -86,7 +88,8 @@ class Classifier:
 
     def save(self, folder: Path) -> None:
         """Adapter and head, or the whole model, as safetensors; tokenizer; the card."""
-        self.model.save_pretrained(folder)  # type: ignore[operator]
+        with quiet_loading():
+            self.model.save_pretrained(folder)  # type: ignore[operator]
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty template of a model card
         self.tokenizer.save_pretrained(folder)
         write_json(folder / CARD, self.card.model_dump(mode="json"))
@@ -149,6 +152,24 @@ def load(folder: Path, precision: Precision | None = None) -> Classifier:
     tokenizer = load_tokenizer(card.backbone, tokens)
     model, head = _on_base(card, tokenizer)
     return _finished(card, _with_adapter(model, folder), tokenizer, head)
+
+
+def without_places(folder: Path) -> dict[str, Any]:
+    """What the files of a saved classifier that name its base say to another machine: name -> JSON.
+
+    A base that is a folder is `./NAME`: it loads where one of that name, with the same digest, is in the
+    working directory.
+    """
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    base = card["backbone"]["base"]
+    said: dict[str, Any] = {CARD: card | {"backbone": card["backbone"] | {"base": placeless(base)}}}
+    adapter = folder / "adapter_config.json"  # peft's: its name of a base is that folder, or a hub id
+    if adapter.exists():
+        hub = base if local_path(Backbone(base=base)) is None else None
+        said[adapter.name] = json.loads(adapter.read_text(encoding="utf-8")) | {
+            "base_model_name_or_path": hub
+        }
+    return said
 
 
 def _beside_the_base(card: Card) -> bool:

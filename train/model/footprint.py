@@ -62,7 +62,8 @@ def measure(
     quantized = _linear(model, head) if isinstance(adapter, Qlora) else 0
     base = sum(p.numel() for p in model.parameters())
     with quiet_loading():
-        model = adapter.attach(model, head, backbone.dropout).train()
+        model = adapter.attach(model, head, backbone.dropout)
+    model.train()
     plain: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
     plain.set_attn_implementation("eager")  # a fused kernel keeps less: this is the upper end
     kept = _kept(model, tokens)

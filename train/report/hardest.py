@@ -1,14 +1,14 @@
 """The examples a label's operating point is most wrong about, and which of their texts may be shown.
 
 Texts are looked up in the sources the run was trained on, if they are still what they were. A text is
-withheld where a label of tier 3 is involved: as the label in question, as anything above 0 in the source
-(also for a label that was not trained), or as the model's flag where the source does not say.
+withheld where a label of tier 3 is involved: as the label in question, as anything above 0 in any source that
+has the text (also for a label that was not trained), or as the model's flag where no source says.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,26 +116,48 @@ def wrong_ids(sets: Iterable[Predictions], policy: Policy) -> dict[str, set[str]
 def look_up(
     folder: Path, digests: Mapping[str, str], wanted: Mapping[str, Iterable[str]]
 ) -> dict[str, Shown]:
-    """id -> text, for ids by source; digests: each source's content when the run `folder` was trained."""
+    """id -> text, for ids by source; digests: each source's content when the run `folder` was trained.
+
+    Rows with an equal text are looked up, too: one that may not be shown keeps back the text of all.
+    """
     try:
         recipe = load_recipe(folder / "recipe.yaml")
-    except InputError:
-        return _none(wanted, "this version cannot read the run's recipe")
+        twins = _twins(folder, [id for ids in wanted.values() for id in ids])
+    except (InputError, OSError, ValueError):
+        return _none(wanted, "this version cannot read the run's recipe or split")
+    asked = {name: set(ids) for name, ids in wanted.items()}
+    for name, id, _ in twins:
+        asked.setdefault(name, set()).add(id)
     escalated = {name for name, label in recipe.policy.labels.items() if label.tier == ESCALATED}
     found: dict[str, Shown] = {}
-    for name, ids in wanted.items():
+    for name, ids in asked.items():
         source = recipe.data.sources.get(name)
         if source is None or not source.is_here():
             found |= _none({name: ids}, "its source is not on this machine")
             continue
         try:
             if content_digest(source) == digests.get(name):
-                found |= _texts(name, source, set(ids), escalated)
+                found |= _texts(name, source, ids, escalated)
             else:
                 found |= _none({name: ids}, "its source has changed since")
         except InputError:
             found |= _none({name: ids}, "its source cannot be read")
+    for _, id, stands in twins:
+        if (kept_back := found.get(id, Shown(None, "not found in its source"))).text is None:
+            found[stands] = kept_back
     return found
+
+
+def _twins(folder: Path, ids: Sequence[str]) -> list[tuple[str, str, str]]:
+    """(source, id, the one of `ids` that stands for it) of each row with an equal text. Raises OSError or
+    ValueError where the run's split cannot be read."""
+    import pyarrow.parquet as pq
+
+    if not ids:
+        return []
+    columns, among = ["source", "id", "united_with"], [("united_with", "in", list(ids))]
+    rows = pq.read_table(folder / "split.parquet", columns=columns, filters=among)
+    return list(zip(*(rows.column(name).to_pylist() for name in columns), strict=True))
 
 
 def _texts(name: str, source: Source, ids: set[str], escalated: set[str]) -> dict[str, Shown]:

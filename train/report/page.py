@@ -38,7 +38,7 @@ def write(folder: Path) -> Path:
         remedy = "finish the training: run the same `teensafe train` command again"
         raise InputError(Problem(str(folder), "has no summary.json yet", "a finished run", remedy))
     target = folder / NAME
-    write_text(target, _render(_content(folder)))
+    write_text(target, _render(_content(folder)), private=True)  # it shows texts
     return target
 
 
@@ -84,6 +84,7 @@ def _table(
         "synthetic": ".synthetic" in name,
         "whole": records.is_whole(name),
         "records": found,
+        "within": records.of_several_sources(found),
         "standings": {
             record["label"]: standing(record, policy.labels[record["label"]].constraint) for record in found
         },

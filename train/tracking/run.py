@@ -70,7 +70,7 @@ class Run:
         return self.folder / "checkpoints"
 
     def describe(self, recipe: str, lock: Mapping[str, Any]) -> None:
-        write_text(self.folder / "recipe.yaml", recipe)
+        write_text(self.folder / "recipe.yaml", recipe, private=True)  # addresses of data may be signed
         write_json(self.folder / "recipe.lock", lock)
 
     def log(self, metrics: Mapping[str, Any]) -> None:

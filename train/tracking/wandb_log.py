@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,26 @@ def mode(tracking: Tracking) -> str:
     return "online" if wandb.login(prompt=False, verify=False) else "offline"
 
 
+def _settings() -> Any:
+    """W&B's own, but that it asks neither the command line, which may name where data lie, nor the machine.
+
+    x_disable_meta leaves out arguments, program, folder and user, and keeps the measurements of the system,
+    GPUs among them, which x_disable_machine_info would end (wandb 0.31, core/internal/monitor). Host, program
+    and git are told apart from these. What is printed names paths, too.
+    """
+    import wandb
+
+    return wandb.Settings(
+        silent=True,
+        x_disable_meta=True,
+        disable_git=True,
+        save_code=False,
+        host="",
+        program="teensafe",
+        console="off",
+    )
+
+
 class WandbLog:
     """One W&B run. A run cannot rewrite its past, so a resumed training opens a new one in the same group."""
 
@@ -70,7 +90,7 @@ class WandbLog:
             tags=list(tags),
             dir=str(folder),
             mode=chosen,  # type: ignore[arg-type]
-            settings=wandb.Settings(silent=True),
+            settings=_settings(),
         )
         self.offline = self._run.offline
         self._run.define_metric("step")
@@ -93,8 +113,7 @@ class WandbLog:
 
         artifact = wandb.Artifact(f"{name}-recipe", type="recipe")
         for file, text in files.items():
-            with artifact.new_file(file, mode="w", encoding="utf-8") as stream:
-                stream.write(text)
+            _add_text(artifact, file, text)
         self._run.log_artifact(artifact)
 
     def data(self, name: str, sources: Mapping[str, Mapping[str, Any]]) -> None:
@@ -136,8 +155,13 @@ class WandbLog:
             )
         self.log({"step": step, **found})
 
-    def checkpoints(self, root: Path, name: str, leave_out: str) -> None:
-        """Log `best` and, if asked, `last` as model artifacts, without the resume-only file."""
+    def checkpoints(
+        self, root: Path, name: str, leave_out: str, restate: Callable[[Path], Mapping[str, str]]
+    ) -> None:
+        """Log `best` and, if asked, `last` as model artifacts, without the resume-only file.
+
+        restate: a checkpoint -> the texts that go in place of some of its files, by name.
+        """
         if self._run is None or self._tracking.artifacts == "none":
             return
         import wandb
@@ -150,8 +174,11 @@ class WandbLog:
             artifact = wandb.Artifact(
                 f"{name}-classifier", type="model", metadata={"checkpoint": folder.name}
             )
+            texts = restate(folder)
             for file in sorted(folder.iterdir()):
-                if file.name != leave_out:
+                if file.name in texts:
+                    _add_text(artifact, file.name, texts[file.name])
+                elif file.name != leave_out:
                     artifact.add_file(str(file), name=file.name)
             self._run.log_artifact(artifact, aliases=alias)
 
@@ -159,3 +186,8 @@ class WandbLog:
         if self._run is not None:
             self._run.finish(exit_code=exit_code)
             self._run = None
+
+
+def _add_text(artifact: Any, name: str, text: str) -> None:
+    with artifact.new_file(name, mode="w", encoding="utf-8") as stream:
+        stream.write(text)

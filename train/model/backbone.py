@@ -161,12 +161,12 @@ def load_classifier(
     return model, _head(model)
 
 
-def outline(backbone: Backbone, labels: Sequence[str], padding: int) -> tuple[nn.Module, tuple[str, ...]]:
+def outline(backbone: Backbone, labels: Sequence[str], padding: int) -> tuple[Any, tuple[str, ...]]:
     """As `load_classifier`, without weights: on torch's meta device, where tensors have shapes only."""
     return _outline(_configured(backbone, labels, padding))
 
 
-def _outline(config: Any) -> tuple[nn.Module, tuple[str, ...]]:
+def _outline(config: Any) -> tuple[Any, tuple[str, ...]]:
     import torch
     from transformers import AutoModelForSequenceClassification
 

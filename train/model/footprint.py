@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -58,13 +58,12 @@ def measure(
     Matrix products and attention are counted, as the field does; the rest is a few percent. In bf16 a saved
     tensor is taken to be half as large.
     """
-    model, head = outline(backbone, labels, padding)
-    quantized = _linear(model, head) if isinstance(adapter, Qlora) else 0
-    base = sum(p.numel() for p in model.parameters())
+    plain, head = outline(backbone, labels, padding)
+    quantized = _linear(plain, head) if isinstance(adapter, Qlora) else 0
+    base = sum(p.numel() for p in plain.parameters())
     with quiet_loading():
-        model = adapter.attach(model, head, backbone.dropout)
+        model = adapter.attach(plain, head, backbone.dropout)
     model.train()
-    plain: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
     plain.set_attn_implementation("eager")  # a fused kernel keeps less: this is the upper end
     kept = _kept(model, tokens)
     if recompute:

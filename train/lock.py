@@ -64,7 +64,7 @@ def resolve(recipe: Recipe) -> Resolved:
     base = digest(recipe.model)
     tokenizer = load_tokenizer(recipe.model, recipe.model.max_length.tokens)
     encoder = Encoder(tokenizer, recipe.model)
-    corpus = build(recipe.data, recipe.labels, sources, encoder, recipe.where("labels"))
+    corpus = build(recipe.data, recipe.labels, sources, encoder, recipe.problem)
     mixture = mix(
         recipe.data.sources,
         corpus.source[corpus.rows("train")],

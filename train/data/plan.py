@@ -15,19 +15,23 @@ from train.data.split import NAMES
 
 
 def counts(corpus: Corpus) -> list[dict[str, Any]]:
-    """One row a (source, split, label): rows, known cells, positives (above .5), negatives (below .5)."""
+    """One row a (source, split, label): rows, known cells, positives (above .5), negatives (below .5).
+
+    Of what each row says itself, before equal texts are united: every source answers for its own cells.
+    """
     found = []
-    for source in dict.fromkeys(corpus.source):
+    splits = corpus.splits()
+    for source in dict.fromkeys(corpus.of):
         for split in NAMES:
-            rows = (corpus.source == source) & (corpus.split == split)
+            rows = np.flatnonzero((corpus.of == source) & (splits == split))
             for column, label in enumerate(corpus.labels):
-                cells = corpus.targets[rows, column]
+                cells = corpus.said[rows, column]
                 found.append(
                     {
                         "source": source,
                         "split": split,
                         "label": label,
-                        "rows": int(rows.sum()),
+                        "rows": len(rows),
                         "known": int((~np.isnan(cells)).sum()),
                         "positives": int((cells > 0.5).sum()),
                         "negatives": int((cells < 0.5).sum()),

@@ -128,9 +128,9 @@ class Corpus:
 
     def splits(self) -> np.ndarray:
         """The split of each row of the table, object [m]; None for those left out."""
-        import numpy as np
-
-        return np.where(self.united < 0, None, self.split[self.united])
+        found = self.split[self.united]
+        found[self.united < 0] = None
+        return found
 
     def write_split(self, path: Path) -> None:
         """What became of each row: id, group, source, split, united_with (the id of the row that stands for

@@ -277,7 +277,7 @@ def test_unknown_tokens_are_counted_by_source_and_language(
 @pytest.mark.parametrize(
     ("shares", "said"),
     [
-        ({"a": 0.0, "b": 0.06585, "c": 0.00006}, "b 6.58%, c 0.01%, others 0.00%"),
+        ({"a": 0.0, "b": 0.0658, "c": 0.00006}, "b 6.58%, c 0.01%, others 0.00%"),
         ({"a": 0.00004}, "0.00%"),
         ({"a": 1.0}, "a 100.00%"),
     ],

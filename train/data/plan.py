@@ -76,7 +76,7 @@ def token_lengths(corpus: Corpus, limit: int) -> dict[str, int | float]:
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Of `counts`: a line a source and label; positives / known cells by split."""
     drawn = Table(
-        title="rows; positive/known cells",
+        title="rows; positive/known cells, as each source says before equal texts are united",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         show_edge=False,
@@ -110,7 +110,7 @@ def passes_table(found: Sequence[Mapping[str, Any]]) -> Table:
         padding=0,
     )
     drawn.add_column("source")
-    for header in ("train rows", "in an epoch", "share", "a row an epoch", "a row in all"):
+    for header in ("train texts", "in an epoch", "share", "a row an epoch", "a row in all"):
         drawn.add_column(header, justify="right")
     for line in found:
         drawn.add_row(

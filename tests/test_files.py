@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from train.errors import guarded
 from train.files import (
     canonical_json,
     point_link,
@@ -35,6 +36,27 @@ def test_a_folder_is_whole_or_absent_and_never_replaced(tmp_path: Path) -> None:
         (part / "weights").write_text("new")
     assert (tmp_path / "step-1" / "weights").read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["step-1"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where nothing can be made")
+def test_where_nothing_can_be_made_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    def write() -> int:
+        write_text(Path("/proc/x.json"), "")
+        return 0
+
+    def fill() -> int:
+        with whole_folder(Path("/proc/x/step-1")):
+            return 0
+
+    for work, place in ((write, "/proc/x.json"), (fill, "/proc/x")):
+        assert guarded("teensafe", work) == 1
+        assert capsys.readouterr().err.startswith(f"teensafe: {place}: nothing can be made here\n")
+
+    def read() -> int:
+        return len(Path("/proc/no-such").read_text())
+
+    with pytest.raises(FileNotFoundError):  # a file that should have been there is one
+        guarded("teensafe", read)
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:

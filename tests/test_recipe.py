@@ -115,6 +115,35 @@ def test_paths_from_a_variable_or_the_command_line_start_from_the_working_direct
     assert said.model.base == str(tmp_path / "tiny")
 
 
+def test_paths_by_split_start_where_a_single_path_would(
+    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the working directory lie decoys of the same names."""
+    write(POLICY, "deep/policy.yaml")
+    paths = "{any: posts.csv, dev: 'hub:./set:dev', calibration: ~/x.csv, test: '${env:TEENSAFE_DATA:-data}/t.csv'}"
+    recipe = write(changed("path: posts.csv", f"path: {paths}"), "deep/recipe.yaml").absolute()
+    for place in ("deep", "elsewhere"):
+        (tmp_path / place / "set").mkdir(parents=True)
+        (tmp_path / place / "posts.csv").write_text(f"text,hate,a,b,n\n{place},0,0,0,3\n")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    source = load(recipe, env={}).data.sources["posts"]
+    assert source.path == {
+        "any": str(tmp_path / "deep/posts.csv"),
+        "dev": f"hub:{tmp_path}/deep/set:dev",
+        "calibration": str(Path.home() / "x.csv"),
+        "test": str(tmp_path / "elsewhere/data/t.csv"),
+    }
+    here = load(recipe, ["data.sources.posts.path={any: posts.csv}"], {"TEENSAFE_DATA": "/mnt"})
+    changes = {"any": str(tmp_path / "elsewhere/posts.csv"), "test": "/mnt/t.csv"}
+    assert here.data.sources["posts"].path == {**source.paths(), **changes}
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/recipe.yaml").write_text(load(recipe, env={}).to_yaml())
+    monkeypatch.chdir(tmp_path)
+    again = load(tmp_path / "run/recipe.yaml", env={}).data.sources["posts"]
+    assert again.path == source.path
+
+
 def test_home_is_expanded_and_hub_ids_are_left_alone(write: Callable[..., Path]) -> None:
     path = write()
     assert load(path, ["model.base=~/tiny"], {}).model.base == str(Path.home() / "tiny")
@@ -193,6 +222,14 @@ LINE = {line.strip().partition(":")[0]: n for n, line in enumerate(RECIPE.splitl
         ("policy: policy.yaml", "policy: polcy.yaml", "policy", "policy: polcy.yaml does not exist", "a YAML file", "did you mean policy.yaml?"),
         ("policy: policy.yaml", "policy: [a]", "policy", "policy: a list of 1", "a section of `key: value` lines (path of the policy file, or the policy itself)", ""),
         ("epochs: 3", "steps: 1.5", "epochs", "train.steps: 1.5", "a whole number", ""),
+        ("epochs: 3", "seed: 99999999999999999999999", "epochs", "train.seed: 99999999999999999999999", "a number below 9.22337e+18", ""),
+        ("licence: MIT", "format: hub", "licence", "data.sources.posts.format: 'hub'", "'csv', 'tsv', 'json', 'jsonl', 'parquet' or 'grammar'", ""),
+        ("licence: MIT", "pair: [k]", "licence", "data.sources.posts.pair: a list of 1", "columns with a row's own key and that of its contrast; the two stay in one split, and so do all that pairs join one after another. Or say `group`", ""),
+        ("licence: MIT", "pair: [a, b, c]", "licence", "data.sources.posts.pair: a list of 3", "2 or fewer entries", ""),
+        ("licence: MIT", "only: {x: [1]}", "licence", "data.sources.posts.only.x item 1: 1", "text", "put it in quotes"),
+        ("licence: MIT", "only: {x: []}", "licence", "data.sources.posts.only.x: a list of 0", "1 or more entries", ""),
+        ("licence: MIT", "slices: {lang: {colum: x}}", "licence", "data.sources.posts.slices.lang.colum: unknown key", "", "did you mean column?"),
+        ("licence: MIT", "slices: {lang: {colum: x}}", "licence", "data.sources.posts.slices.lang.column is missing", "column: column with the slice's value", ""),
     ],
 )  # fmt: skip
 def test_a_wrong_value(
@@ -242,6 +279,35 @@ def test_a_missing_key_points_at_its_section(write: Callable[..., Path]) -> None
         "recipe.yaml:15",
         "train: say either epochs or steps",
     )
+
+
+def test_a_list_with_a_wrong_item_is_not_also_too_short(write: Callable[..., Path]) -> None:
+    assert told(only(write(changed("licence: MIT", "licence: MIT\n      only: {x: [1]}"))))[1].endswith(
+        "item 1: 1"
+    )
+
+
+def test_an_empty_source_on_the_command_line(write: Callable[..., Path]) -> None:
+    problem = only(write(), "data.sources.a=")
+    assert (problem.what, problem.expected) == (
+        "data.sources.a: empty (null)",
+        "a section of `key: value` lines",
+    )
+
+
+def test_a_source_of_nothing_but_negatives_needs_no_labels(write: Callable[..., Path]) -> None:
+    with_it = "    calm: {path: posts.csv, text: text, licence: MIT, all_negative: true}\ntrain:\n"
+    path = write(changed("train:\n", with_it))
+    assert dict(load(path, env={}).data.sources["calm"].labels) == {}
+    assert checked(path) == ([], [])
+    assert checked(write(changed("train:\n", with_it.replace("MIT", "MIT, labels: {}"))))[0] == []
+    neither = write(changed("train:\n", with_it.replace(", all_negative: true", "")))
+    what = (
+        "data.sources.calm: say labels, or all_negative: true for texts that are known to hold none of them"
+    )
+    assert told(only(neither)) == ("recipe.yaml:15", what)
+    alone = RECIPE[: RECIPE.index("    posts:")] + with_it + "  epochs: 1\n"
+    assert told(only(write(alone)))[1].startswith("data: no source has `labels`")
 
 
 def test_a_label_that_no_source_declares(write: Callable[..., Path]) -> None:
@@ -464,6 +530,48 @@ def test_a_metric_of_a_set_that_stays_empty(write: Callable[..., Path]) -> None:
     assert errors[0].remedy == "dev.synthetic/macro/auprc"
     assert checked(path, "evaluate.select.metric=dev.synthetic/macro/auprc") == ([], [])
     assert checked(path, "evaluate.select.metric=dev.posts/macro/auprc")[0] != []
+
+
+@pytest.mark.parametrize(
+    ("posts", "others", "what"),
+    [
+        ("share: .7", "share: .7", "data: the shares are 1.4 of an epoch"),
+        ("share: 1", "rows: 5", "data: the shares are 1 of an epoch, beside sources without one"),
+        ("share: .5", "share: .2", "data: the shares are 0.7 of an epoch, and no source fills the rest"),
+        ("share: .5", "path: {test: posts.csv}", "data: the shares are 0.5 of an epoch, and no source fills the rest"),
+        ("rows: 5", "path: {dev: posts.csv}, share: .1", "data: others has no training row to fill its `share` with"),
+        ("share: .5", "rows: 5", ""),
+        ("share: 1", "path: {test: posts.csv}", ""),
+    ],
+)  # fmt: skip
+def test_parts_of_an_epoch_that_cannot_add_up(
+    write: Callable[..., Path], posts: str, others: str, what: str
+) -> None:
+    path = "" if "path" in others else "path: posts.csv, "
+    second = f"    others: {{{path}{others}, text: text, labels: {{hate: a}}, licence: MIT}}\n"
+    text = changed("train:\n", f"{second}train:\n").replace(
+        "licence: MIT\n    o", f"licence: MIT\n      {posts}\n    o"
+    )
+    if not what:
+        assert checked(write(text))[0] == []
+        return
+    problem, other = sorted(problems(write(text), "train.lr=fast"), key=lambda p: p.what)
+    assert problem.where == "recipe.yaml:6" and problem.what.startswith(f"{what}; expected ")
+    assert other.what == "train.lr: 'fast'"
+
+
+def test_splits_that_no_source_can_fill(write: Callable[..., Path]) -> None:
+    def written(path: str) -> Path:
+        return write(changed("path: posts.csv", f"path: {path}"))
+
+    column = "posts.csv\n      split: {column: a, map: {x: train, y: test}}"
+    for path, empty in (("{train: posts.csv}", "dev, calibration, test"), (column, "dev, calibration")):
+        problem = only(written(path))
+        assert problem.where == "recipe.yaml:6"
+        assert problem.what.startswith(f"data: no source brings rows into {empty}; expected rows in train")
+    assert checked(written("{any: posts.csv, train: posts.csv}"))[0] == []
+    each = "{train: posts.csv, dev: posts.csv, calibration: posts.csv, test: posts.csv}"
+    assert checked(written(each))[0] == []
 
 
 def test_check_is_quick_and_loads_nothing_heavy(write: Callable[..., Path]) -> None:

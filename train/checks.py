@@ -39,7 +39,7 @@ def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
             for flaw in invalid.problems:
                 what = f"{display(Path(flaw.where))}: {flaw.what}"
                 errors.append(recipe.problem(f"data.sources.{name}.path", what, flaw.expected, flaw.remedy))
-        if not trained.intersection(source.labels):
+        if not source.all_negative and not trained.intersection(source.labels):
             what, remedy = "none of them is in `labels`", "leave the source out"
             warnings.append(recipe.problem(f"data.sources.{name}.labels", what, "a trained label", remedy))
 

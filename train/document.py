@@ -286,6 +286,7 @@ _EXPECTED = {  # by pydantic's error type, or its first word
     "less_than": "a number below {lt:g}",
     "less_than_equal": "a number of at most {le:g}",
     "too_short": "{min_length} or more entries",
+    "too_long": "{max_length} or fewer entries",
     "string_too_short": "text, at least {min_length} long",
     "string_too_long": "text, at most {max_length} long",
     "literal_error": "{expected}",
@@ -299,7 +300,8 @@ def build(spec: type[S], tree: Node, problems: list[Problem]) -> S | None:
     except ValidationError as invalid:
         for path, problem in _settle(spec, tree, [(e["loc"], e) for e in invalid.errors()], ()):
             around = (tree.get(*path[:n]) for n in range(len(path) + 1))
-            if not any(node.broken for node in around if node) or problem.what.endswith("unknown key"):
+            told = problem in problems or any(node.broken for node in around if node)
+            if not told or problem.what.endswith("unknown key"):
                 problems.append(problem)
         return None
 
@@ -309,7 +311,12 @@ def _settle(spec: Model, tree: Node, errors: Errors, path: Place) -> list[tuple[
 
     Pydantic puts the name of the union's member it tried into the location: a part that is no key.
     """
-    found = [(path, _problem(spec, tree, error, path)) for rest, error in errors if not rest]
+    deeper = any(rest for rest, _ in errors)  # pydantic counts only items that are sound: too few then
+    found = [
+        (path, _problem(spec, tree, error, path))
+        for rest, error in errors
+        if not rest and not (deeper and error["type"] == "too_short" and len(tree.items(*map(str, path))) > 0)
+    ]
     members: list[list[tuple[Place, Problem]]] = []
     for first in dict.fromkeys(rest[0] for rest, _ in errors if rest):
         below: Errors = [(rest[1:], error) for rest, error in errors if rest and rest[0] == first]
@@ -331,6 +338,8 @@ def _settle(spec: Model, tree: Node, errors: Errors, path: Place) -> list[tuple[
 def _problem(spec: Model, tree: Node, error: Mapping[str, Any], path: Place) -> Problem:
     """Pydantic's error in words for whoever writes the file."""
     kind, context = error["type"], error.get("ctx", {})
+    if kind == "missing" and isinstance(path[-1], int):  # it is the list that is too short
+        path = path[:-1]
     if kind.startswith("union_tag"):  # reported at the section, but it is about its `kind`
         path = (*path, context["discriminator"].strip("'"))
     node, parent = tree.get(*path), tree.get(*path[:-1]) or tree
@@ -340,8 +349,10 @@ def _problem(spec: Model, tree: Node, error: Mapping[str, Any], path: Place) -> 
     choices = " or ".join(f"'{field.default}'" for field in fields) if kind.startswith("union_tag") else ""
     meaning = re.sub("^[A-Z](?=[a-z ])", lambda first: first[0].lower(), meaning)
 
+    if kind == "missing" and node is not None:
+        return Problem(node.where, f"{name}: {node.shown()}", meaning)
     if kind in ("missing", "union_tag_not_found"):
-        expected = f"{path[-1]}: {choices or meaning or '...'}"
+        expected = f"{path[-1]}: {choices or meaning}" if choices or meaning else ""
         return Problem(parent.where, f"{name} is missing", expected)
     if node is None or kind == "value_error":
         said = context.get("error", error["msg"])
@@ -355,7 +366,10 @@ def _problem(spec: Model, tree: Node, error: Mapping[str, Any], path: Place) -> 
     remedy = ""
     if kind == "model_type":
         keys = [key for m in models if m.__name__ == context["class_name"] for key, _ in _keys(m)]
-        expected = f"a section with {' and '.join(keys)}" if 0 < len(keys) < 4 else f"{expected} ({meaning})"
+        if 0 < len(keys) < 4:
+            expected = f"a section with {' and '.join(keys)}"
+        elif meaning:
+            expected = f"{expected} ({meaning})"
     patterns = [m.pattern for field in fields for m in field.metadata if getattr(m, "pattern", None)]
     if patterns and kind.startswith("string"):
         expected = meaning or f"text that matches {patterns[0]}"

@@ -6,6 +6,7 @@ old content or the new, and a crash or a full disk never leaves half of either.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import json
@@ -32,11 +33,27 @@ def _umask() -> int:
     return mask
 
 
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder and those above it. Raises OSError; PermissionError where the system makes none."""
+    with _may_be_made(path):
+        path.mkdir(parents=True, exist_ok=True, mode=mode)
+
+
+@contextmanager
+def _may_be_made(path: Path) -> Iterator[None]:
+    """/proc and its like say that what is to be made does not exist: a place's fault, not the program's."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise PermissionError(errno.EACCES, "nothing can be made here", str(path)) from None
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; on success it replaces `path` atomically, on any error it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    make_folder(path.parent)
+    with _may_be_made(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(descriptor)
     part = Path(name)
     try:
@@ -62,8 +79,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     A folder cannot be replaced in one step, so none is ever replaced.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    make_folder(path.parent)
+    with _may_be_made(path):
+        part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
         yield part
         for file in sorted(part.rglob("*")):
@@ -108,7 +126,7 @@ def point_link(link: Path, target: str) -> None:
 def cache_folder() -> Path:
     """`$TEENSAFE_CACHE`, default ~/.cache/teensafe: what can be made again. It holds texts."""
     path = Path(os.environ.get("TEENSAFE_CACHE") or Path.home() / ".cache" / "teensafe")
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path, mode=0o700)
     return path
 
 

@@ -138,7 +138,8 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
             tree = _overridden(tree, override, problems)
         tree = _expanded(tree, env, problems)
         tree = change(tree, ("policy",), lambda node: _policy(node, problems))
-        tree = change(tree, ("data", "sources", "*", "path"), _source_paths)
+        tree = change(tree, ("data", "sources", "*", "path"), _source_path)
+        tree = change(tree, ("data", "sources", "*", "path", "*"), _source_path)  # one for each split
         tree = change(
             tree, ("model", "base"), lambda node: _absolute(node) if _is_folder(str(node.value)) else node
         )
@@ -247,12 +248,10 @@ def _policy(node: Node, problems: list[Problem]) -> Node:
     return read(Path(str(_absolute(node).value)), problems, node, "policy") or replace(node, broken=True)
 
 
-def _source_paths(node: Node) -> Node:
-    """A source's path, or its paths by split, made absolute where they name a place on this machine."""
-    if isinstance(node.value, dict):
-        return replace(node, value={claim: _source_paths(inner) for claim, inner in node.value.items()})
-    path = node.value
-    if not isinstance(path, str) or not path or path.startswith("package:") or "://" in path:
+def _source_path(node: Node) -> Node:
+    """A source's path made absolute where it names a place on this machine."""
+    path = str(node.value)
+    if not path or path.startswith("package:") or "://" in path:
         return node
     if not path.startswith("hub:"):
         return _absolute(node)

@@ -67,6 +67,19 @@ def test_several_columns_and_equal_numbers_make_an_item() -> None:
     assert values in ({"s:0": 0.5, "s:1": 0.0, "s:3": 1.0}, {"s:0": pytest.approx(1 / 3), "s:3": 1.0})
 
 
+def test_rows_of_no_item_are_not_one_item() -> None:
+    rows = [item("x", "a", 1), item("", "b", 1), item(None, "c", 0), item("x", "a", 0)]
+    path = jsonl("x.jsonl", rows)
+    message = refusal(path, aggregate={"by": "k"})
+    assert message.startswith('x.jsonl:2: aggregate.by: "k" is empty, 2 times; also 3')
+    assert "bad_rows: drop" in message
+    reading = read("s", source(path, aggregate={"by": "k"}, bad_rows="drop"))
+    assert [e.labels["hate"] for e in reading] == [0.5]
+    assert reading.left_out == {"of no item": 2}
+    rows = [item("x", "a", 1, n=""), item("x", "a", 0, n="")]  # one of several may be empty
+    assert len(examples(jsonl("y.jsonl", rows), aggregate={"by": ("k", "n")})) == 1
+
+
 def test_rows_of_an_item_that_disagree_are_findings_with_both_places() -> None:
     rows = [
         item("x", "a", 1, g="1", l="en"),
@@ -176,6 +189,20 @@ def test_all_negative_knows_what_the_source_does_not_name(encoder: Encoder) -> N
     assert np.array_equal(found.targets[~theirs], plain.targets[~theirs], equal_nan=True)
     only = corpus(encoder, ["hate"], **entries)
     assert np.array_equal(only.targets, found.targets[:, 1:], equal_nan=True)
+
+
+def test_a_source_without_a_label_column_is_all_negative(encoder: Encoder) -> None:
+    one = jsonl("a.jsonl", [{"t": f"a {i}", "h": i % 2} for i in range(60)])
+    two = jsonl("b.jsonl", [{"t": f"b {i}"} for i in range(60)])
+    mapped = {"text": "t", "licence": "MIT"}
+    found = corpus(
+        encoder,
+        a={"path": one, **mapped, "labels": {"hate": "h"}},
+        b={"path": two, **mapped, "all_negative": True},
+    )
+    theirs = found.source == "b"
+    assert theirs.sum() == 60 and (found.targets[theirs] == 0).all()
+    assert found.targets[~theirs].mean() == 0.5
 
 
 def test_all_negative_against_a_twin_that_says_yes_is_a_contradiction(encoder: Encoder) -> None:

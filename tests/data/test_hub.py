@@ -11,6 +11,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from tests.sources import examples, refusal, source
 from train.checks import check
@@ -58,12 +59,27 @@ def test_a_folder_is_read_by_split(folder: Path, cache: Path) -> None:
     assert message.startswith(f"hub:{folder}:train row 3: 1 row has no usable text (1 missing)")
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"format": "csv"}, "format given for a dataset of the hub"),
+        ({"encoding": "latin-1", "delimiter": ";"}, "delimiter, encoding given"),
+        ({"columns": ["t", "h"], "quotes": False}, "columns, quotes given"),
+    ],
+)
+def test_a_dataset_has_a_layout_of_its_own(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        source("hub:./set:train", **fields)
+
+
 def test_class_numbers_are_read_as_names(classes: Path) -> None:
     said = {"column": "h", "map": {"toxic": 1, "fine": 0}}
     found = examples(f"hub:{classes}:train", labels={"hate": said})
     assert [e.labels["hate"] for e in found] == [0.0, 1.0, None, None]
     message = refusal(f"hub:{classes}:train", labels={"hate": {"column": "h", "map": {"toxic": 1}}})
-    assert 'row 1: labels.hate: column "h" has values that `map` does not list: "fine" (1 rows)' in message
+    assert (
+        'row 1: labels.hate: column "h" has values that `map` does not list: 1 value in one row (' in message
+    )
 
 
 def test_only_the_columns_that_are_asked_for_are_decoded(tmp_path: Path) -> None:

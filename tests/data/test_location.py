@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import resource
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,19 @@ def test_a_local_file_as_an_address_is_read_where_it_is(tmp_path: Path, cache: P
     assert "none.csv: no such file" in refusal(f"file://{tmp_path}/none.csv")
 
 
+def test_a_local_address_is_read_as_addresses_are_written(tmp_path: Path) -> None:
+    (tmp_path / "a ü.csv").write_text("t,h\none,1\n")
+    address = (tmp_path / "a ü.csv").as_uri()
+    assert "%20" in address and local(address) == tmp_path / "a ü.csv"
+    assert texts(address) == ["one"]
+
+
+def test_a_file_in_an_archive_is_known_by_its_own_name(tmp_path: Path, cache: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("in.csv", "t,h\none,1\n")
+    assert texts(f"zip://in.csv::file://{tmp_path}/x.zip") == ["one"]
+
+
 @pytest.mark.parametrize(
     ("path", "remote", "name"),
     [
@@ -134,6 +148,9 @@ def test_a_local_file_as_an_address_is_read_where_it_is(tmp_path: Path, cache: P
         ("https://host/a/x.csv?token=SECRET", True, "x.csv"),
         ("package:a/x.csv", False, "x.csv"),
         ("file:///a/x.csv", False, "x.csv"),
+        ("zip://a/in.csv::file:///b/x.zip", True, "in.csv"),
+        ("simplecache::zip://in.csv::https://host/x.zip?token=SECRET", True, "in.csv"),
+        ("simplecache::s3://bucket/x.csv", True, "x.csv"),
     ],
 )
 def test_names_of_places(path: str, remote: bool, name: str) -> None:

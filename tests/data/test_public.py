@@ -13,9 +13,12 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from tests.conftest import REPOSITORY
+from train.checks import check
+from train.data.findings import missing
 from train.data.public import CATALOGUE, Catalogue, catalogue
 from train.errors import InputError
 from train.files import sha256_file
+from train.recipe import load
 
 FILES = [(name, file) for name, source in catalogue().items() for file in source.files]
 
@@ -43,6 +46,21 @@ def test_every_published_file_is_in_the_catalogue(real_data: Path) -> None:
         (p.parent.name, p.name) for p in real_data.glob("*/*") if p.name[0] != "." and p.name != "SOURCE.md"
     }
     assert there == set(FILES)
+
+
+def test_a_public_file_that_is_missing_names_the_command_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEENSAFE_DATA", str(tmp_path))
+    (tmp_path / "davidson").mkdir()
+    (tmp_path / "davidson/other.csv").touch()
+    recipe = load(REPOSITORY / "recipes/encoder/minilm-lora-davidson.yaml")
+    (error,) = check(recipe)[0]
+    assert error.remedy == "teensafe data fetch davidson"
+    assert missing(tmp_path / "edos/edos_labelled_aggregated.csv").remedy == "teensafe data fetch edos"
+    elsewhere = missing(tmp_path / "else/davidson/labeled_data.csv").remedy
+    assert elsewhere == f"teensafe data fetch davidson --to {tmp_path}/else"
+    assert "fetch" not in missing(tmp_path / "davidson/mine.csv").remedy
 
 
 def test_an_address_is_the_pinned_commit_of_the_repository() -> None:

@@ -123,7 +123,7 @@ def test_a_folder_of_grammars_keeps_templates_together() -> None:
         ("s:t#1", "s:t", 1.0, "harmful"),
         ("s:u#0", "s:u", 0.0, "news"),
     ]
-    assert "s:t" not in refusal("g", id="template") and 'id "t" is already at g/h.yaml:3' in refusal(
+    assert "s:t" not in refusal("g", id="template") and "the id is already at g/h.yaml:3" in refusal(
         "g", id="template"
     )
     assert 'labels.hate: no column "yy"' in refusal("g", labels={"hate": "yy"})
@@ -284,6 +284,20 @@ def test_bytes_of_another_encoding() -> None:
     assert "y.csv:2: byte 0xc3 (at offset 7) is not ascii" in message and "encoding: utf-8" in message
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF-32"])
+def test_a_wide_encoding_without_its_mark(encoding: str) -> None:
+    path = write("x.csv", "text,y\na,1\n".encode(f"{encoding}-le"))
+    message = refusal(path, encoding=encoding)
+    assert message.startswith("x.csv: the file has no byte order mark") and f"{encoding}-le" in message
+    assert len(examples(path, encoding=f"{encoding}-le")) == 1
+
+
+def test_an_encoding_that_is_not_one_of_files() -> None:
+    for encoding in ("undefined", "hex"):
+        message = refusal(write("x.csv", "text,y\na,1\n"), encoding=encoding)
+        assert message.startswith("x.csv: ") and encoding in message
+
+
 def test_a_character_cut_at_the_end_or_at_a_chunk() -> None:
     whole = "text,y\n" + "é" * 100_000 + ",1\n"
     assert "x.csv:3" in refusal(write("x.csv", whole.encode() + b"a,1 \xc3"))
@@ -312,11 +326,13 @@ def test_nul_bytes() -> None:
 def test_ragged_rows_are_gathered() -> None:
     path = write("x.csv", 'text,y\na,1\n"b\nc",1,2\nd\ne,1\n' + f"{SECRET},1,1\n" * 30)
     lines = refusal(path).splitlines()
-    assert lines[0] == "x.csv:3: 3 fields"
+    assert lines[0] == "x.csv:3: 3 fields, 31 times; also 7, 8, 9, 10, 11, 12, 13, 14, 15 ..."
     assert lines[1] == "    expected: 2, as many as the header"
     assert lines[2] == "    try: quote the fields that hold ','"
     assert lines[3] == "x.csv:5: 1 fields"
-    assert lines[-1] == "x.csv: and 12 more problems"
+    assert len(lines) == 6
+    short = "".join("a" + ",b" * (n + 1) + "\n" for n in range(1, 25))
+    assert refusal(write("y.csv", "text,y\n" + short)).splitlines()[-1] == "y.csv: and 4 more problems"
 
 
 def test_quote_marks_that_are_never_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,9 +354,19 @@ def test_another_delimiter(mark: str, shown: str) -> None:
 
 
 def test_delimiters_are_for_delimited_files() -> None:
-    path = jsonl("x.jsonl", {"text": "a", "y": 1})
-    message = refusal(path, delimiter=";", quotes=False)
-    assert message.startswith("x.jsonl: delimiter, quotes given for a jsonl file")
+    for path in ("x.jsonl", "https://host/x.jsonl?token=1"):  # told by the name: no row, no network
+        with pytest.raises(ValidationError, match="delimiter, quotes given for a jsonl file"):
+            source(path, delimiter=";", quotes=False)
+    assert source("x.jsonl", delimiter=";", format="csv").delimiter == ";"
+    Path("g").mkdir()
+    assert refusal("g", delimiter=";").startswith("g: delimiter given for a grammar")
+
+
+def test_columns_are_names_of_a_files_columns() -> None:
+    with pytest.raises(ValidationError, match='`columns` names "text" more than once'):
+        source("x.csv", columns=["text", "text", "y"])
+    with pytest.raises(ValidationError, match=r'text: `columns` names no "text"; labels.hate: .*"y"'):
+        source("x.csv", columns=["a"])
 
 
 def test_missing_columns_are_told_at_once_and_before_the_rows() -> None:
@@ -463,11 +489,11 @@ def test_ids_and_their_repetition() -> None:
     message = refusal(path, id="k")
     assert [line for line in message.splitlines() if line[0] != " "] == [
         'y.jsonl:7: the id column "k" is empty',
-        'y.jsonl:3: id "x" is already at y.jsonl:1',
-        'y.jsonl:5: id "7" is already at y.jsonl:4',
+        "y.jsonl:3: the id is already at y.jsonl:1",
+        "y.jsonl:5: the id is already at y.jsonl:4",
     ]
-    path = jsonl("z.jsonl", *({"k": SECRET + " words", "text": "a", "y": 1} for _ in range(2)))
-    assert "z.jsonl:2: id (a value of 26 characters) is already at z.jsonl:1" in refusal(path, id="k")
+    path = jsonl("z.jsonl", *({"k": "max.mustermann@example.com", "text": "a", "y": 1} for _ in range(2)))
+    assert "mustermann" not in refusal(path, id="k")
 
 
 def test_groups() -> None:
@@ -489,7 +515,8 @@ def test_slices() -> None:
     assert "y.jsonl:1: id, group, split, slice or item: a list instead of one value" in message
     path = jsonl("z.jsonl", {"text": "a", "y": "\ud800\x1b", "l": "\ud800"})
     assert "z.jsonl:1: id, group or slice: half a character" in refusal(path, slices={"l": {"column": "l"}})
-    assert r'"\ud800\u001b" (1 rows)' in refusal(path)  # messages can be printed
+    path = jsonl("z.jsonl", *({"text": "a", "y": "\ud800\x1b"} for _ in range(2)))
+    assert r'"\ud800\u001b" (2 rows)' in refusal(path)  # messages can be printed
 
 
 # --- labels -------------------------------------------------------------------------------------------------
@@ -530,12 +557,27 @@ def test_values_without_a_mapping_are_counted() -> None:
     message = refusal(path, labels={"hate": {"column": "y", "map": {"hateful": 1, "safe": 0}}})
     assert message.splitlines() == [
         'x.jsonl:4: labels.hate: column "y" has values that `map` does not list: '
-        '"Hateful" (2 rows), "unsafe" (1 rows), (a value of 60 characters) (1 rows)',
+        '"Hateful" (2 rows), 2 values in one row each (x.jsonl:6, x.jsonl:7)',
         '    expected: one of "hateful", "safe"',
         '    try: "hateful" for "Hateful"; list them under labels.hate.map (null is unknown)',
     ]
     path = jsonl("y.jsonl", *({"text": "a", "y": f"{SECRET} {n}"} for n in range(1500)))
     assert "over 50 different ones, in 1,500 rows" in refusal(path)
+
+
+def test_a_value_of_one_row_is_never_shown() -> None:
+    """A column of texts named by mistake: each stands once, however few they are."""
+    path = jsonl("x.jsonl", *({"text": "a", "y": f"{SECRET}{n}", "k": f"{SECRET}{n}"} for n in range(12)))
+    wrong = [
+        {"labels": {"hate": "y"}},
+        {"labels": {"hate": {"column": "y", "map": {"nobody-may-read": 1}}}},
+        {"labels": {"hate": {"votes": "y", "of": "k"}}},
+        {"labels": {}, "all_negative": True, "split": {"column": "y", "map": {"train": "train"}}},
+    ]
+    for fields in wrong:
+        message = refusal(path, **fields)
+        assert message.startswith("x.jsonl:1: ") and ("x.jsonl:10 ..." in message or "also 2, 3" in message)
+        assert message.count("x.jsonl:1:") == 1 and "more problems" not in message
 
 
 def test_votes() -> None:
@@ -547,19 +589,17 @@ def test_votes() -> None:
     assert examples("x.csv", labels={"hate": {"votes": ["a", "b"], "of": "n"}})[0].labels == {"hate": 0.5}
 
 
-def test_wrong_votes_are_told_one_by_one() -> None:
+def test_wrong_votes_are_told_by_their_kind() -> None:
     table = [(1, 2), (1, 0), (-1, 2), (3, 2), ("", 2), ("many", 2), (1, "x" * 30), (True, 2), (1, -2)]
     path = jsonl("x.jsonl", *({"text": SECRET, "y": y, "of": of} for y, of in table))
     message = refusal(path, labels={"hate": {"votes": "y", "of": "of"}})
     assert [line for line in message.splitlines() if line[0] != " "] == [
-        'x.jsonl:2: labels.hate: column "of" is 0',
-        'x.jsonl:3: labels.hate: column "y" is -1',
-        'x.jsonl:4: labels.hate: column "of" is 2, y is 3',
+        'x.jsonl:2: labels.hate: column "of" is not above 0, 2 times; also 9',
+        'x.jsonl:3: labels.hate: column "y" is below 0',
+        'x.jsonl:4: labels.hate: column "of" is below y',
         'x.jsonl:5: labels.hate: column "y" is empty',
-        'x.jsonl:6: labels.hate: column "y" is "many"',
-        'x.jsonl:7: labels.hate: column "of" is (a value of 30 characters)',
-        'x.jsonl:8: labels.hate: column "y" is True',
-        'x.jsonl:9: labels.hate: column "of" is -2',
+        'x.jsonl:6: labels.hate: column "y" is no number, 2 times; also 8',
+        'x.jsonl:7: labels.hate: column "of" is no number',
     ]
 
 
@@ -572,11 +612,15 @@ def test_wrong_votes_are_told_one_by_one() -> None:
         ({"labels": {"hate": {"column": "y", "map": {"a": 2}}}}, "less than or equal to 1"),
         ({"labels": {"hate": {"votes": [], "of": "n"}}}, "at least 1 item"),
         ({"encoding": "utf-9"}, "not a known encoding"),
+        ({"labels": {}}, "say labels, or all_negative: true"),
+        ({"format": "hub"}, "format"),
+        ({"path": "file://x.csv"}, "expected file:// and an absolute path"),
+        ({"turns": "c", "share": 0.1, "rows": 2}, "either text or turns; say either share or rows"),
     ],
 )
 def test_mappings_that_cannot_be_right(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        source("x.csv", **fields)
+        source(fields.pop("path", "x.csv"), **fields)
 
 
 # --- digests and real data ----------------------------------------------------------------------------------

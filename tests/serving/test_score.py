@@ -91,6 +91,17 @@ def test_what_cannot_be_judged_is_an_error_at_its_place(row: dict[str, Any], sai
     assert refusal(row) == said
 
 
+def test_no_remedy_names_what_only_a_recipe_can_say() -> None:
+    for text in ('text\n"open\n', "text;id\na;1\n", "text\na\0\n"):
+        Path("x.csv").write_text(text)
+        with pytest.raises(InputError) as raised:
+            read("x.csv")
+        assert not any(word in str(raised.value) for word in ("quotes:", "delimiter:", "encoding:"))
+    Path("x.csv").write_text('text\n"open\n')
+    with pytest.raises(InputError, match=r"x.csv:2: a quote mark opens .*\n    try: write it as JSONL"):
+        read("x.csv")
+
+
 def test_a_text_cannot_pass_for_turns() -> None:
     assert read(jsonl("x.jsonl", [{"text": f"a{TURN}b"}])) == ["a b"]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from train.data.findings import Findings, nearest, quoted
+from train.data.findings import PLACES, Findings, Places, nearest, quoted
 from train.data.values import (
     NotANumber,
     NotOneValue,
@@ -20,8 +19,6 @@ from train.data.values import (
     several,
 )
 from train.spec import Spec
-
-PLACES = 10  # values named in a message about many
 
 
 class Votes(Spec):
@@ -72,27 +69,29 @@ class VoteReader:
         if of is None:
             return None
         if of <= 0:
-            raise _WrongCell(self._of, row, "more than 0 annotators")
+            raise _WrongCell(self._of, "is not above 0", "more than 0 annotators")
         total = 0.0
         for column in self._votes:
             votes = _amount(row, column)
             if votes is None or votes < 0:
-                raise _WrongCell(column, row, "a number of votes, 0 or more")
+                is_so = "is empty" if votes is None else "is below 0"
+                raise _WrongCell(column, is_so, "a number of votes, 0 or more")
             total += votes
         if total > of * (1 + 1e-9):  # weights that are fractions may add up to a little more
-            error = _WrongCell(self._of, row, "at least as many as the votes")
-            error.what += f", {' + '.join(self._votes)} is {total:g}"
-            raise error
+            is_so = f"is below {' + '.join(self._votes)}"
+            raise _WrongCell(self._of, is_so, "at least as many as the votes")
         return min(1.0, total / of)
 
     def report(self) -> None:
-        """All was said row by row."""
+        """All was said as it was found."""
 
 
 class _WrongCell(Exception):
-    def __init__(self, column: str, row: Mapping[str, Any], expected: str) -> None:
+    """A cell, named by its column: what stands in it may be a text."""
+
+    def __init__(self, column: str, is_so: str, expected: str) -> None:
         super().__init__(column)
-        self.what = f'column "{column}" is {as_shown(row.get(column), most=16)}'
+        self.what = f'column "{column}" {is_so}'
         self.expected = expected
 
 
@@ -100,7 +99,7 @@ def _amount(row: Mapping[str, Any], column: str) -> float | None:
     try:
         return number_of(row.get(column))
     except NotANumber:
-        raise _WrongCell(column, row, "a number") from None
+        raise _WrongCell(column, "is no number", "a number") from None
 
 
 class ColumnReader:
@@ -148,29 +147,41 @@ class ColumnReader:
 
 
 class OddValues:
-    """Values that nobody listed: how often each stands in a column, and where the first one is."""
+    """Values that nobody listed: how often each stands in a column, and where.
+
+    A value that stands in one row only may be somebody's words: it is named by its place.
+    """
 
     def __init__(self) -> None:
-        self.first = ""
-        self._counts: Counter[str] = Counter()
+        self._places: dict[str, Places] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._counts)
+        return bool(self._places)
+
+    @property
+    def first(self) -> str:
+        return next(iter(self._places.values())).first
 
     def note(self, where: str, shown: str) -> None:
-        self.first = self.first or where
         # a free-text column named by mistake has a new value in every row
-        self._counts[shown if shown in self._counts or len(self._counts) < 1000 else "others"] += 1
+        value = shown if shown in self._places or len(self._places) < 1000 else "others"
+        self._places.setdefault(value, Places()).add(where)
 
     def frequent(self) -> list[str]:
-        return [shown for shown, _ in self._counts.most_common(PLACES)]
+        """Values of at least two rows, the most frequent first."""
+        often = {shown: places.count for shown, places in self._places.items() if places.count > 1}
+        return sorted(often, key=lambda shown: -often[shown])[:PLACES]
 
     def listed(self) -> str:
-        if len(self._counts) > 50:
-            return f"over 50 different ones, in {self._counts.total():,} rows"
-        listed = [f"{shown} ({count:,} rows)" for shown, count in self._counts.most_common(PLACES)]
-        if len(self._counts) > PLACES:
-            listed.append(f"and {len(self._counts) - PLACES:,} more")
+        if len(self._places) > 50:
+            return f"over 50 different ones, in {sum(p.count for p in self._places.values()):,} rows"
+        listed = [f"{shown} ({self._places[shown].count:,} rows)" for shown in self.frequent()]
+        once = [places.first for places in self._places.values() if places.count == 1]
+        if more := len(self._places) - len(once) - len(listed):
+            listed.append(f"{more:,} more of several rows each")
+        if once:
+            are = "1 value in one row" if len(once) == 1 else f"{len(once):,} values in one row each"
+            listed.append(f"{are} ({', '.join(once[:PLACES])}{' ...' if len(once) > PLACES else ''})")
         return ", ".join(listed)
 
 

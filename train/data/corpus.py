@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from train.data import cache
 from train.data.encoding import Encoder
+from train.data.shares import impossible
 from train.data.source import Source
 from train.data.split import NAMES, Split, levels
 from train.errors import InputError, Problem
 from train.example import Batch, Window
 from train.files import hashed, whole_file
-from train.spec import Spec
+from train.spec import Seed, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +26,22 @@ if TYPE_CHECKING:
 
 
 class Data(Spec):
-    seed: int = Field(default=17, ge=0)
+    seed: Seed = 17
     """Order of the training examples."""
     split: Split = Split()
     epoch_rows: int | None = Field(default=None, ge=1)
     """Examples in an epoch; default: every training row once, but for what `share` and `rows` say."""
     sources: dict[str, Source] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _can_be_filled(self) -> Self:
+        """Said here, so that it stands beside what is wrong in other sections."""
+        mistakes = [f"{what}; expected {expected}" for what, expected, _ in impossible(self.sources)]
+        if not any(source.labels for source in self.sources.values()):
+            mistakes.append("no source has `labels`; where none holds, there is nothing to learn")
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
 
 
 Refuse = Callable[[str, str, str, str], Problem]

@@ -25,7 +25,7 @@ from urllib3.util.retry import Retry
 from train.data.public import PublicFile, PublicSource, notice
 from train.document import COMMAND_LINE
 from train.errors import Failure, InputError, Interrupted, Problem
-from train.files import put_in_place, sha256_file, write_text
+from train.files import make_folder, put_in_place, sha256_file, write_text
 from train.terminal import Terminal
 
 TRIES = 5
@@ -90,7 +90,7 @@ def fetch(
     items = [item for name, source in sources.items() for item in _items(name, source, to, mirror)]
     missing = _missing(items, to, force, terminal)
     if missing:
-        to.mkdir(parents=True, exist_ok=True)
+        make_folder(to)
         try:
             with _alone(to):
                 _fetch_all(missing, sources, terminal, pause)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import shlex
 import stat
 from collections.abc import Iterable
 from itertools import islice
@@ -13,24 +14,49 @@ from typing import NoReturn
 from train.errors import InputError, Problem
 
 SHOWN = 20  # problems of one file that are spelled out; the rest are counted
+PLACES = 10  # rows named in a message about many
 EMPTY = "is empty"
 WHOLE = "check that the download or export was complete"
 
 
+class Places:
+    """Where something is: how often, and the first places."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[str] = []
+
+    def add(self, where: str) -> None:
+        self.count += 1
+        if len(self._first) < PLACES:
+            self._first.append(where)
+
+    @property
+    def first(self) -> str:
+        return self._first[0]
+
+    def others(self, path: Path) -> str:
+        """The places after the first, "" where there are none: in this file, without its name."""
+        short = ", ".join(place.removeprefix(str(path)).lstrip(": ") for place in self._first[1:])
+        return f"; also {short}{' ...' if self.count > PLACES else ''}" if short else ""
+
+
 class Findings:
-    """The problems of one file, to be raised together: the first ones in full, the rest as a number."""
+    """The problems of one file, to be raised together: equal ones as one, the first ones in full, the rest as
+    a number."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._problems: list[Problem] = []
+        self._places: dict[tuple[str, str, str], Places] = {}
         self._more = 0
 
     def __bool__(self) -> bool:
-        return bool(self._problems)
+        return bool(self._places)
 
     def add(self, where: str, what: str, expected: str = "", remedy: str = "") -> None:
-        if len(self._problems) < SHOWN:
-            self._problems.append(Problem(where, what, expected, remedy))
+        key = (what, expected, remedy)
+        if key in self._places or len(self._places) < SHOWN:
+            self._places.setdefault(key, Places()).add(where)
         else:
             self._more += 1
 
@@ -39,12 +65,17 @@ class Findings:
         raise InputError([*self._all(), Problem(where, what, expected, remedy)])
 
     def close(self) -> None:
-        if self._problems:
+        if self._places:
             raise InputError(self._all())
 
     def _all(self) -> list[Problem]:
+        found = []
+        for (what, expected, remedy), places in self._places.items():
+            often = f", {places.count:,} times" if places.count > 1 else ""
+            what = f"{what}{often}{places.others(self._path)}"
+            found.append(Problem(places.first, what, expected, remedy))
         more = [Problem(str(self._path), f"and {self._more:,} more problems")] if self._more else []
-        return [*self._problems, *more]
+        return [*found, *more]
 
 
 def must_be_file(path: Path) -> None:
@@ -69,8 +100,21 @@ def missing(path: Path) -> Problem:
     while not is_folder(absent.parent) and absent.parent != absent:
         absent = absent.parent
     what = "no such file" if absent == path else f"no such file: there is no folder {absent}"
+    if command := _fetches(path):
+        return Problem(str(path), what, remedy=command)
     near = nearest(absent.name, _names(absent.parent))
     return Problem(str(path), what, remedy=f"{quoted([near])}, which is there" if near else "")
+
+
+def _fetches(path: Path) -> str:
+    """The command that brings a file of a public source; "" for any other."""
+    from train.data.public import catalogue, data_folder
+
+    source, folder = catalogue().get(path.parent.name), path.absolute().parent.parent
+    if source is None or path.name not in source.files:
+        return ""
+    to = "" if folder == data_folder().absolute() else f" --to {shlex.quote(str(folder))}"
+    return f"teensafe data fetch {path.parent.name}{to}"
 
 
 def is_folder(path: Path) -> bool:

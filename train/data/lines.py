@@ -41,12 +41,21 @@ class Lines:
                     if "\0" in line:
                         self._stop_at_nul(line)
                     yield line
-        except UnicodeError:
+        except UnicodeDecodeError:
             line_number, offset, byte = _bad_byte(path, self._encoding)
             unpacked = " of the unpacked file" if path.suffix.lower() == ".gz" else ""
             what = f"byte {byte} (at offset {offset:,}{unpacked}) is not {self._encoding}"
             remedy = _disguise(path) or _other_encoding(self._encoding)
             found.stop(f"{path}:{line_number}", what, f"text in {self._encoding}", remedy)
+        except UnicodeError:  # of the encoding as such: it begins with a mark, or decodes nothing
+            wide = {"utf-16", "utf-32"} & {codecs.lookup(self._encoding).name}
+            lacks = "has no byte order mark" if wide else f"is not {self._encoding}"
+            remedy = (
+                f"encoding: {self._encoding}-le or {self._encoding}-be, or utf-8"
+                if wide
+                else "encoding: utf-8"
+            )
+            found.stop(str(path), f"the file {lacks}", f"text in {self._encoding}", remedy)
         except LookupError:
             found.stop(str(path), f"encoding {self._encoding} is unknown", "utf-8, cp1252, latin-1, ...")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:

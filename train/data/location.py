@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from train.errors import InputError, Problem
 from train.files import cache_folder, canonical_json, in_package, sha256_bytes, whole_file
@@ -38,12 +39,15 @@ def local(path: str) -> Path:
         return _packed(path)
     if is_remote(path):
         return _fetched(path)
-    return Path(path.removeprefix(_HERE))
+    return Path(unquote(path.removeprefix(_HERE)) if path.startswith(_HERE) else path)
 
 
 def name_of(path: str) -> str:
-    """The last part of a path or an address, without what a signed address may hold (`?token=...`)."""
-    return PurePosixPath(path.partition("?")[0] if is_remote(path) else path).name
+    """The last part of a path or an address, without what a signed address may hold (`?token=...`); of a
+    chain such as `zip://in.csv::https://...`, of the file within."""
+    if is_remote(path):
+        path = next((link for link in path.split("::") if "://" in link), path).partition("?")[0]
+    return PurePosixPath(path).name
 
 
 def _packed(path: str) -> Path:

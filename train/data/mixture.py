@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from train.data.order import shuffled
+from train.data.shares import nothing_to_train_on, unfit
 from train.data.source import Source
 from train.errors import InputError, Problem
 from train.files import sha256_bytes
@@ -77,19 +78,10 @@ def mix(
 
     for name, stated in sources.items():
         if name not in sizes and (stated.rows or stated.share):
-            what = f"{name} has no training row to fill its `{'rows' if stated.rows else 'share'}` with"
-            raise refuse(what, "a source with rows in train", "take `rows` or `share` back")
+            raise refuse(*nothing_to_train_on(name, stated))
+    if complaint := unfit(shares.values(), bool(counts or free)):
+        raise refuse(*complaint)
     whole = part > 1 - 1e-9
-    if part > 1 + 1e-9 or (whole and (counts or free)):
-        beside = ", beside sources without one" if counts or free else ""
-        raise refuse(
-            f"the shares are {part:.3g} of an epoch{beside}",
-            "below 1, or exactly 1 where every source has one",
-            "smaller shares",
-        )
-    if shares and not (whole or free or counts):
-        what = f"the shares are {part:.3g} of an epoch, and no source fills the rest"
-        raise refuse(what, "exactly 1, or a source without `share`", "larger shares")
     if epoch_rows is not None:
         total = epoch_rows
     else:

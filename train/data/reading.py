@@ -13,9 +13,8 @@ from typing import Any
 
 from train.data.cells import OddValues, reader
 from train.data.delimited import other_delimiter
-from train.data.findings import Findings, nearest, quoted
+from train.data.findings import Findings, Places, nearest, quoted
 from train.data.pairs import joined as joined_pairs
-from train.data.rows import Format
 from train.data.source import SliceColumn, Source
 from train.data.split import ANY, Claim
 from train.data.turns import NoConversation, joined, spoken, told, undivided
@@ -24,7 +23,7 @@ from train.errors import InputError, Problem
 from train.example import Example
 
 LONGEST_TEXT = 100_000  # characters
-PLACES = 10  # rows named in a message about many
+_LEAVE_OUT = "set bad_rows: drop to leave such rows out"
 
 
 def read(name: str, source: Source) -> Reading:
@@ -42,8 +41,6 @@ def read(name: str, source: Source) -> Reading:
             _require_columns(source, table.path, str(table.path), list(made[0][1]))
             parts.append(_Part(claim, table.path, lambda found, made=made: iter(made)))  # type: ignore[misc]
             continue
-        if not table.is_delimited:
-            _refuse_delimiting(source, table.path, table.format)
         headed = table.is_delimited and source.columns is None
         where = f"{table.path}:1" if headed else str(table.path)
         _require_columns(source, table.path, where, table.columns())
@@ -138,6 +135,13 @@ class Reading(Iterator[Example]):
                 except KeyError as unlisted:
                     self._odd_splits.note(where, as_shown(unlisted.args[0]))
                     continue
+                if by and not any(item):  # what nothing names would be one item
+                    if source.bad_rows == "drop":
+                        self.left_out["of no item"] += 1
+                    else:
+                        columns = f"{quoted(by)} {'is' if len(by) == 1 else 'are'} empty"
+                        found.add(where, f"aggregate.by: {columns}", "an item for every row", _LEAVE_OUT)
+                    continue
                 if example.id == f"{self._name}:":
                     found.add(where, f'the id column "{source.id}" is empty', "an id in every row")
                     continue
@@ -215,11 +219,8 @@ class Reading(Iterator[Example]):
                 first[own] = where
             elif own not in told:
                 told.add(own)
-                self._found.add(
-                    where,
-                    f"id {as_shown(own, most=0 if ' ' in own else 80)} is already at {first[own]}",
-                    "an id of its own in each row",
-                )
+                what = f"the id is already at {first[own]}"
+                self._found.add(where, what, "an id of its own in each row")
 
     def _own_ids(self) -> Iterator[tuple[str, str]]:
         """(place, id) of the rows that gave an example, read once more."""
@@ -315,24 +316,22 @@ class _Unusable:
     """Rows without a usable text: how many of each kind, and where the first ones are."""
 
     def __init__(self, path: Path) -> None:
-        self._path = str(path)
+        self._path = path
         self._counts: Counter[str] = Counter()
-        self._places: list[str] = []
+        self._places = Places()
 
     def note(self, where: str, fault: str) -> None:
         self._counts[fault] += 1
-        if len(self._places) < PLACES:
-            self._places.append(where)
+        self._places.add(where)
 
     def report(self, found: Findings) -> None:
-        total = self._counts.total()
+        total = self._places.count
         if not total:
             return
         kinds = ", ".join(f"{count:,} {fault}" for fault, count in self._counts.most_common())
-        others = ", ".join(place.removeprefix(self._path).lstrip(": ") for place in self._places[1:])
-        also = f"; also {others}{' ...' if total > PLACES else ''}" if others else ""
-        what = f"{total:,} {'row has' if total == 1 else 'rows have'} no usable text ({kinds}){also}"
-        found.add(self._places[0], what, "a text in every row", "set bad_rows: drop to leave such rows out")
+        rows = f"{total:,} {'row has' if total == 1 else 'rows have'}"
+        what = f"{rows} no usable text ({kinds}){self._places.others(self._path)}"
+        found.add(self._places.first, what, "a text in every row", _LEAVE_OUT)
 
 
 def _group(name: str, text: str, values: list[str | None]) -> str:
@@ -360,14 +359,3 @@ def _require_columns(source: Source, path: Path, where: str, header: list[str]) 
             Problem(where, f"{field}: no column {quoted([column])}", f"one of {quoted(header)}", remedy)
         )
     raise InputError(problems)
-
-
-def _refuse_delimiting(source: Source, path: Path, format: Format) -> None:
-    given = {"delimiter": source.delimiter is not None, "columns": source.columns is not None}
-    named = [
-        *(field for field, is_given in given.items() if is_given),
-        *([] if source.quotes else ["quotes"]),
-    ]
-    if named:
-        what = f"{', '.join(named)} given for a {format} file"
-        raise InputError(Problem(str(path), what, "csv or tsv", "remove it, or set format:"))

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from train.data import delimited, grammar, hub
@@ -19,7 +19,9 @@ from train.data.lines import Lines
 from train.data.values import Row
 from train.errors import InputError, Problem
 
-Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "grammar", "hub"]
+Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "grammar"]
+Layout = Format | Literal["hub"]
+"""`hub` is no format of a file, but what an address that begins so has."""
 
 SAMPLE = 1000  # rows of a JSON file that tell its columns
 DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -41,7 +43,7 @@ class Table:
     """A file, or a grammar folder, and how it is laid out."""
 
     path: Path
-    format: Format
+    format: Layout
     encoding: str = "utf-8"
     delimiter: str | None = None
     """Default: the format's."""
@@ -114,16 +116,23 @@ def resolve_format(path: Path, format: Format | None) -> Format:
         return format
     if is_folder(path):
         return "grammar"
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    packed = suffixes[-1:] == [".gz"]
-    found = _SUFFIXES.get("".join(suffixes[:-1] if packed else suffixes[-1:]))
-    if found is not None and not (packed and found in _UNPACKED_ONLY):
+    if (found := named_format(path.name)) is not None:
         return found
     must_be_file(path)
     known = ", ".join(_SUFFIXES)
     what = f"the name does not tell the format (suffix {path.suffix!r})"
-    remedy = "unpack it" if packed else "set format: to csv, tsv, json, jsonl or parquet"
+    remedy = (
+        "unpack it" if path.suffix.lower() == ".gz" else "set format: to csv, tsv, json, jsonl or parquet"
+    )
     raise InputError(Problem(str(path), what, f"{known}; text formats also with .gz", remedy))
+
+
+def named_format(name: str) -> Format | None:
+    """The format that the name of a file tells; None where it tells none."""
+    suffixes = [suffix.lower() for suffix in PurePath(name).suffixes[-2:]]
+    packed = suffixes[-1:] == [".gz"]
+    found = _SUFFIXES.get("".join(suffixes[:-1] if packed else suffixes[-1:]))
+    return None if packed and found in _UNPACKED_ONLY else found
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------

@@ -13,10 +13,10 @@ from pydantic import Field, field_validator, model_validator
 
 from train.data import grammar
 from train.data.cells import Column, Votes
-from train.data.findings import is_folder, must_be_file
+from train.data.findings import is_folder, must_be_file, quoted
 from train.data.hub import PREFIX, Address
-from train.data.location import has_password, is_remote, local
-from train.data.rows import Format, Table, resolve_format
+from train.data.location import has_password, is_remote, local, name_of
+from train.data.rows import DELIMITERS, Format, Layout, Table, named_format, resolve_format
 from train.data.split import CLAIMS, Claim
 from train.data.values import several
 from train.errors import InputError, Problem
@@ -28,12 +28,14 @@ Location = Annotated[str, Field(min_length=1)]
 
 class SliceColumn(Spec):
     column: str
+    """Column with the slice's value."""
 
 
 class SplitColumn(Spec):
     """A source's own division into splits."""
 
     column: str
+    """Column that says which split a row is in."""
     map: dict[str, Claim] = Field(min_length=1)
     """Value in the file -> train, dev, calibration, test, or any."""
 
@@ -51,7 +53,7 @@ class Aggregate(Spec):
     """Many rows are one item: an annotation a row. A label's cell is the mean of the rows' known cells."""
 
     by: str | Annotated[tuple[str, ...], Field(min_length=1)]
-    """Column(s) in which the rows of one item agree."""
+    """Column(s) in which the rows of one item agree. A row in which all of them are empty is a bad row."""
 
 
 class Source(Spec):
@@ -90,17 +92,20 @@ class Source(Spec):
     """The source's own split column; default: data.split."""
     aggregate: Aggregate | None = None
     """For files with a row an annotation."""
-    labels: dict[str, str | Votes | Column] = Field(min_length=1)
+    labels: dict[str, str | Votes | Column] = Field(default_factory=dict)
     """Policy label -> column, votes, or mapped column. Labels not named here are unknown, never negative."""
     all_negative: bool = False
-    """Every label that is not named here is known to be absent: only for texts somebody looked through."""
+    """Every label that is not named here is known to be absent: only for texts somebody looked through. Such
+    a source may do without `labels`."""
     slices: dict[str, str | SliceColumn] = Field(default_factory=dict)
     """Slice -> a constant for all rows, or {column: ...}."""
     licence: str
+    """What the texts may be used under, such as CC-BY-4.0 or MIT."""
     synthetic: bool = False
     """Written by people or models for training, not seen in the wild: reported apart from real text."""
     bad_rows: Literal["error", "drop"] = "error"
-    """Empty, missing or over-long text: stop, or leave such rows out and count them."""
+    """Empty, missing or over-long text, or no item to aggregate to: stop, or leave such rows out and count
+    them."""
     share: float | None = Field(default=None, gt=0, le=1)
     """Part of an epoch that comes from this source."""
     rows: int | None = Field(default=None, ge=1)
@@ -125,29 +130,59 @@ class Source(Spec):
                 Address.parse(path)
             if has_password(path):  # recipes are kept with their runs, and sent to W&B
                 raise ValueError("an address with a password; drivers take it from the environment")
+            if path.startswith("file://") and not path.startswith("file:///"):
+                raise ValueError("expected file:// and an absolute path, such as file:///data/x.csv")
         return value
 
     @model_validator(mode="after")
-    def _one_of_each(self) -> Self:
-        if (self.text is None) == (self.turns is None):
-            raise ValueError("say either text or turns")
-        if self.split and isinstance(self.path, dict):
-            raise ValueError("say either split or a path for each split")
-        if self.group is not None and self.pair is not None:
-            raise ValueError("say either group or pair")
-        if self.share is not None and self.rows is not None:
-            raise ValueError("say either share or rows")
+    def _fits_together(self) -> Self:
+        if mistakes := [*self._contradictions(), *self._misread_columns(), *self._misplaced_layout()]:
+            raise ValueError("; ".join(dict.fromkeys(mistakes)))
         return self
 
-    @model_validator(mode="after")
-    def _keeps_texts_out_of_names(self) -> Self:
+    def _contradictions(self) -> Iterator[str]:
+        if (self.text is None) == (self.turns is None):
+            yield "say either text or turns"
+        if self.split and isinstance(self.path, dict):
+            yield "say either split or a path for each split"
+        if self.group is not None and self.pair is not None:
+            yield "say either group or pair"
+        if self.share is not None and self.rows is not None:
+            yield "say either share or rows"
+        if not self.labels and not self.all_negative:
+            yield "say labels, or all_negative: true for texts that are known to hold none of them"
+
+    def _misread_columns(self) -> Iterator[str]:
         """Ids, groups, labels and slices stand in reports and messages, where a text must not."""
         found = list(self.reads())
         texts = {column for field, column in found if field in ("text", "turns")}
         for field, column in found:
             if field not in ("text", "turns", "aggregate.by") and column in texts:
-                raise ValueError(f"{field} reads the text column {column}")
-        return self
+                yield f"{field} reads the text column {column}"
+            if self.columns is not None and column not in self.columns:
+                yield f"{field}: `columns` names no {quoted([column])}"
+        names = self.columns or ()
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            yield f"`columns` names {quoted(repeated)} more than once"
+
+    def _misplaced_layout(self) -> Iterator[str]:
+        """What says how a file is laid out, of a path whose name tells that it is laid out otherwise."""
+        for path in self.paths().values():
+            form = "hub" if path.startswith(PREFIX) else self.format or named_format(name_of(path))
+            if form and (given := self._layout_beyond(form)):
+                yield f"{given} given for {'a dataset of the hub' if form == 'hub' else f'a {form} file'}"
+
+    def _layout_beyond(self, form: Layout) -> str:
+        """The given fields that a file of this format does not have."""
+        given = {
+            "delimiter": self.delimiter is not None,
+            "columns": self.columns is not None,
+            "quotes": not self.quotes,
+        }
+        if form == "hub":
+            other = codecs.lookup(self.encoding).name != "utf-8"
+            given |= {"format": self.format is not None, "encoding": other}
+        return "" if form in DELIMITERS else ", ".join(field for field, is_given in given.items() if is_given)
 
     def reads(self) -> Iterator[tuple[str, str]]:
         """(field, column) for each column that this mapping reads."""
@@ -175,6 +210,12 @@ class Source(Spec):
         for name, value in self.slices.items():
             if isinstance(value, SliceColumn):
                 yield f"slices.{name}", value.column
+
+    def claims(self) -> set[Claim]:
+        """Where its rows may go, as far as it says so itself: `any` leaves it to data.split."""
+        if self.split:
+            return set(self.split.map.values())
+        return set(self.paths())
 
     def paths(self) -> dict[Claim, str]:
         """Path by the split it is for, in the order of CLAIMS: that of a recipe is no part of a run."""
@@ -207,6 +248,9 @@ class Source(Spec):
             return Table(Path(path), "hub")
         place = self.place(path)
         form = resolve_format(place, self.format)
+        if given := self._layout_beyond(form):  # of a folder, which its name does not tell
+            what = f"{given} given for a {form}"
+            raise InputError(Problem(str(place), what, "csv or tsv", "remove it, or set format:"))
         return Table(place, form, self.encoding, self.delimiter, self.quotes, self.columns)
 
 

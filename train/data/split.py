@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from train.spec import Spec
+from train.spec import Seed, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ class Split(Spec):
 
     by: Literal["group"] = "group"
     """What is kept together; a group is never divided."""
-    seed: int = 1
+    seed: Seed = 1
     dev: float = Field(default=0.1, gt=0, lt=1)
     """Selects checkpoints."""
     calibration: float = Field(default=0.1, gt=0, lt=1)

@@ -6,11 +6,11 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from train.spec import Spec
+from train.spec import Seed, Spec
 
 
 class Training(Spec):
-    seed: int = 1
+    seed: Seed = 1
     """Initialises head and adapter, and drives dropout."""
     global_batch: PositiveInt = 64
     """Examples per update over all processes and accumulation steps."""

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from train.data.rows import Table, resolve_format
 from train.data.turns import NoConversation, joined, told, undivided
+from train.data.values import Row
 from train.errors import InputError, Problem
 from train.files import whole_file
 from train.serving.predictor import Predictor
+
+_SETTING = re.compile(r"\b(columns|delimiter|encoding|format|quotes):")
+_PLAIN = (
+    "write it as JSONL in UTF-8; or as CSV with commas, a header line, and quote marks inside a field doubled"
+)
 
 CHUNK = 4_096
 """Texts held at once; within a chunk they are scored in order of length."""
@@ -43,10 +51,20 @@ def score(predictor: Predictor, source: Path, target: Path, advance: Callable[[i
 
 def records(source: Path) -> Iterator[tuple[str, str]]:
     """(id, text) of each row. Raises InputError."""
-    for number, (where, row) in enumerate(Table(source, resolve_format(source, None)).rows()):
+    for number, (where, row) in enumerate(_rows(source)):
         # half of a surrogate pair, as a cut-off emoji leaves it, is no character: it is read as `?`
         text = _text(where, row).encode("utf-8", "replace").decode("utf-8")
         yield _id(where, row.get("id"), number), text
+
+
+def _rows(source: Path) -> Iterator[Row]:
+    """The file's rows. What a source of a recipe could say of its layout cannot be said here."""
+    try:
+        yield from Table(source, resolve_format(source, None)).rows()
+    except InputError as error:
+        raise InputError(
+            [replace(p, remedy=_PLAIN if _SETTING.search(p.remedy) else p.remedy) for p in error.problems]
+        ) from None
 
 
 def _text(where: str, row: Mapping[str, Any]) -> str:

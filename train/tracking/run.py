@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.errors import Failure, InputError, Problem
-from train.files import write_json, write_text
+from train.files import make_folder, write_json, write_text
 
 State = Literal["running", "interrupted", "failed", "done"]
 
@@ -49,7 +49,7 @@ class Run:
     def __init__(self, folder: Path, code: str) -> None:
         """Raises Failure where another process is training this run."""
         self.folder, self._code = folder, code
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._lock = (folder / ".lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -352,7 +352,7 @@ def test_the_public_mixture_has_no_hazard_but_korean_and_would_tell_of_the_old_m
     assert line.startswith("hate: edos brings ")
     assert "0 negative cells), next to no negatives" in line
     alone = [round(plan["source_alone"][label], 2) for plan in (found, mistaken) for label in PAIR]
-    assert alone == [0.82, 0.75, 0.82, 0.84]
+    assert alone == [0.8, 0.78, 0.8, 0.83]
     plain = plan(resolve(load(recipe, ["model.normalise=[]"])))
     assert any(line.startswith("emoji: ") for line in plain["warnings"])
     assert plain["unknown_tokens"]["emoji"]["share"] > 0.9

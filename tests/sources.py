@@ -12,14 +12,18 @@ from train.data.corpus import Corpus, Data, build
 from train.data.encoding import Encoder
 from train.data.reading import read
 from train.data.source import Source, content_digest
-from train.errors import InputError
+from train.errors import InputError, Problem
 from train.example import Example
 
 
 def corpus(encoder: Encoder, labels: list[str] | None = None, **sources: dict[str, Any]) -> Corpus:
     data = Data(sources={name: Source(**source) for name, source in sources.items()})
     digests = {name: content_digest(source) for name, source in data.sources.items()}
-    return build(data, labels, digests, encoder, "recipe.yaml:1")
+
+    def problem(path: str, what: str, expected: str = "", remedy: str = "") -> Problem:
+        return Problem("recipe.yaml", f"{path}: {what}", expected, remedy)
+
+    return build(data, labels, digests, encoder, problem)
 
 
 def jsonl(path: Path | str, rows: list[dict[str, Any]]) -> str:

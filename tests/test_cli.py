@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import write_rows
 from train.cli import main
 
 MakeRecipe = Callable[..., Path]
@@ -88,6 +89,59 @@ def test_plan_counts_what_the_data_hold(make_recipe: MakeRecipe, capsys: pytest.
     assert "TFLOP; no less than 1 min on one" in shown
     assert plan["training"]["trained_parameters"] < plan["training"]["parameters"]
     assert plan["training"]["seconds_at_least"] > 0
+    assert plan["source_alone"] == {"harassment": 0.5, "hate": 0.5}
+    assert "AUROC of the source alone (0.5: none; warned of from 0.9): 0.500" in shown
+    assert "unknown tokens by source: 0.00%\nunknown tokens by lang: 0.00%\n" in shown
+    assert "unknown emoji: 0.0% of 0" in shown
+    (mixed,) = plan["mixture"]
+    assert (mixed["source"], mixed["rows"], mixed["in_epoch"], mixed["share"]) == ("toy", train, train, 1)
+    assert mixed["seen"] == pytest.approx(2)
+    assert f"toy {train} {train} 100.0% 1.00x 2.00x" in " ".join(shown.split())
+
+
+def test_plan_tells_what_max_repeats_holds_back(
+    make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = make_recipe(rows=210)
+    other = recipe.parent / "other.csv"
+    write_rows(other, 100, seed=7)
+    labels = "labels: {hate: hate, harassment: harassment}, licence: MIT"
+    entry = f"{{path: {other}, text: text, {labels}, share: 0.8, max_repeats: 2}}"
+    assert main(["plan", str(recipe), f"data.sources.other={entry}", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["mixture"]
+    assert (first["in_epoch"], first["repeats"], first["asked_share"]) == (2 * first["rows"], 2, 0.8)
+    assert main(["plan", str(recipe), f"data.sources.other={entry}"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    share = first["in_epoch"] / (first["in_epoch"] + second["in_epoch"])
+    assert f"other: max_repeats holds it at {share:.1%} of an epoch; asked for were " in shown
+    assert f"{first['asked']:,} rows, 80.0%" in shown
+    assert "toy: max_repeats" not in shown
+
+
+def test_what_no_row_can_fill_is_told_where_it_is_stated(
+    make_recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = make_recipe(rows=60)
+    lines = recipe.read_text().splitlines()
+    at = {key: next(n for n, line in enumerate(lines, 1) if f"{key}:" in line) for key in ("split", "labels")}
+    recipe.write_text(recipe.read_text().replace("dev: 0.2", "dev: 0.00001"))
+    assert main(["plan", str(recipe)]) == 2
+    assert f"{recipe.name}:{at['split']}: data.split: leaves no row for dev (" in capsys.readouterr().err
+    recipe.write_text(recipe.read_text().replace("dev: 0.00001", "dev: 0.2"))
+    rows = recipe.parent / "rows.csv"
+    rows.write_text("text,hate,harassment\n" + "".join(f"text {n},0.5,0.2\n" for n in range(60)))
+    assert main(["plan", str(recipe)]) == 2
+    err = capsys.readouterr().err
+    for label in ("hate", "harassment"):
+        place = (
+            f"{recipe.name}:{at['labels']}: data.sources.toy.labels.{label}: no example of the train split"
+        )
+        assert place in err
+    assert "positive cells: toy train 0 of " in err
+    assert "see `teensafe plan`" not in err
+    recipe.write_text(recipe.read_text() + "labels: [harassment]\n")
+    assert main(["plan", str(recipe)]) == 2
+    assert f"{recipe.name}:{len(lines) + 1}: labels.harassment: no example" in capsys.readouterr().err
 
 
 def test_schema_accepts_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:

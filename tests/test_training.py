@@ -377,3 +377,18 @@ def test_rows_left_out_are_counted(make_recipe: MakeRecipe, capsys: pytest.Captu
     assert "bad_rows: drop" in capsys.readouterr().err
     assert teensafe(["plan", str(recipe), "data.sources.toy.bad_rows=drop"]) == 0
     assert "toy: left out 3 empty" in capsys.readouterr().out
+
+
+def test_a_label_that_is_not_trained_is_told_of_first(
+    make_recipe: MakeRecipe, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = make_recipe()
+    rows = (recipe.parent / "rows.csv").read_text().splitlines()
+    halved = [f"{line.rpartition(',')[0]},0.5" for line in rows[1:]]
+    (recipe.parent / "rows.csv").write_text("\n".join([rows[0], *halved]) + "\n")
+    assert teensafe(["train", str(recipe), "train.steps=1", "evaluate.every=1 steps"]) == 0
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first.startswith("warning: harassment: declared, and not trained: no example of the train split")
+    assert "positive cells: toy train 0 of " in first
+    assert teensafe(["plan", str(recipe), "--json"]) == 0
+    assert [f"warning: {line}" for line in json.loads(capsys.readouterr().out)["warnings"]] == [first]

@@ -41,6 +41,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     from train import publishing
+    from train.data.hazards import untrained
     from train.lock import code_version, resolve
     from train.loop.signals import StopSignals
     from train.model.adapter import require_gpu
@@ -66,6 +67,8 @@ def train(recipe: Recipe) -> dict[str, Any]:
                 terminal.say(f"warning: this run was made by code {before.get('code')}; this is {code}")
             terminal.say(f"{folder}: done already (step {before['step']})")
             return {"run": str(folder), **summary(folder)}
+        for line in untrained(resolved.corpus):
+            terminal.say(f"warning: {line}")
         run = main_first(accelerator, lambda: Run(folder, code) if accelerator.is_main_process else None)
         wandb = None
         try:

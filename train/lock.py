@@ -12,7 +12,7 @@ from train.checks import check
 from train.data.corpus import Corpus, build
 from train.data.encoding import Encoder
 from train.data.mixture import Mixture, mix
-from train.data.plan import counts
+from train.data.plan import counts, passes
 from train.data.source import content_digest
 from train.errors import InputError
 from train.files import canonical_json, sha256_bytes, sha256_file
@@ -51,6 +51,7 @@ class Resolved:
             "base": self.base,
             "labels": list(self.corpus.labels),
             "rows": counts(self.corpus),
+            "mixture": passes(self.mixture),
             "left_out": self.corpus.left_out,
         }
 
@@ -64,7 +65,7 @@ def resolve(recipe: Recipe) -> Resolved:
     base = digest(recipe.model)
     tokenizer = load_tokenizer(recipe.model, recipe.model.max_length.tokens)
     encoder = Encoder(tokenizer, recipe.model)
-    corpus = build(recipe.data, recipe.labels, sources, encoder, recipe.where("labels"))
+    corpus = build(recipe.data, recipe.labels, sources, encoder, recipe.problem)
     mixture = mix(
         recipe.data.sources,
         corpus.source[corpus.rows("train")],

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from rich.filesize import decimal
 
-from train.data.hazards import unknown_emoji, unknown_tokens, warnings
-from train.data.plan import counts, passes, passes_table, table, token_lengths
+from train.data.hazards import SOURCE_ALONE, sides, source_alone, unknown_emoji, unknown_tokens, warnings
+from train.data.plan import counts, held, passes, passes_table, table, token_lengths, unknown_shown
 from train.job import steps_of
 from train.lock import Resolved
 from train.model.footprint import measure, multiplication_rate
@@ -22,15 +22,19 @@ def plan(resolved: Resolved) -> dict[str, Any]:
     steps = steps_of(resolved)
     per_epoch = -(-resolved.mixture.size // training.global_batch)
     unknown, emoji = unknown_tokens(corpus), unknown_emoji(corpus)
+    sided = sides(corpus, resolved.mixture)
     return {
         "run": resolved.run_name,
         "steps": steps,
         "steps_per_epoch": per_epoch,
-        "mixture": passes(resolved.mixture, steps / per_epoch),
-        "united": len(corpus.united) - len(corpus.row),
+        "mixture": [
+            line | {"seen": line["repeats"] * steps / per_epoch} for line in passes(resolved.mixture)
+        ],
+        "source_alone": {label: source_alone(found) for label, found in sided.items()},
+        "united": int((corpus.aside == 0).sum()) - len(corpus.row),
         "contradictions": dict(corpus.contradictions),
         "unknown_tokens": {**unknown, "emoji": {"share": emoji[0], "n": emoji[1]}},
-        "warnings": list(warnings(corpus, unknown, emoji)),
+        "warnings": list(warnings(corpus, sided, unknown, emoji)),
         "tokens": token_lengths(corpus, corpus.encoder.tokens),
         "counts": counts(corpus),
         "left_out": {source: dict(reasons) for source, reasons in corpus.left_out.items()},
@@ -77,8 +81,10 @@ def show(found: dict[str, Any], resolved: Resolved, terminal: Terminal) -> None:
     """The plan for a person: counts, what an epoch holds, and what to beware of."""
     length = resolved.recipe.model.max_length
     terminal.show(table(found["counts"]))
-    if any(line["in_epoch"] != line["rows"] for line in found["mixture"]):
-        terminal.show(passes_table(found["mixture"]))
+    terminal.show(passes_table(found["mixture"]))
+    for line in held(found["mixture"]):
+        terminal.show(line)
+    terminal.show(_alone_shown(found["source_alone"]))
     for source, reasons in found["left_out"].items():
         said = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         terminal.show(f"{source}: left out {said}")
@@ -86,7 +92,11 @@ def show(found: dict[str, Any], resolved: Resolved, terminal: Terminal) -> None:
         torn = ", ".join(f"{label} {count:,}" for label, count in found["contradictions"].items())
         contradicted = f"; contradictions, whose cells are the mean: {torn}" if torn else ""
         terminal.show(f"equal texts: {found['united']:,} rows united with another{contradicted}")
-    tokens = found["tokens"]
+    tokens, unknown = found["tokens"], found["unknown_tokens"]
+    for kind in ("source", "lang"):
+        if kind in unknown:
+            terminal.show(unknown_shown(kind, unknown[kind]))
+    terminal.show(f"unknown emoji: {unknown['emoji']['share']:.1%} of {unknown['emoji']['n']:,}")
     terminal.show(
         f"tokens a text: median {tokens['median']}, 95% {tokens['p95']}, longest {tokens['max']}; "
         f"{tokens['share_at_limit']:.1%} reach the limit of {length.tokens} ({length.overflow})\n"
@@ -97,6 +107,15 @@ def show(found: dict[str, Any], resolved: Resolved, terminal: Terminal) -> None:
     )
     for warning in found["warnings"]:
         terminal.say(f"warning: {warning}")
+
+
+def _alone_shown(found: dict[str, float | None]) -> str:
+    """A line: how well the source of a text alone tells each label."""
+    told = sorted(((value, label) for label, value in found.items() if value is not None), reverse=True)
+    said = [f"{label} {value:.3f}" for value, label in told if value > 0.5]
+    if len(said) < len(told):
+        said.append("others 0.500" if said else "0.500")
+    return f"AUROC of the source alone (0.5: none; warned of from {SOURCE_ALONE:g}): {', '.join(said)}"
 
 
 def _demand_shown(found: dict[str, Any], tokens: int) -> str:

@@ -1,4 +1,4 @@
-"""A large source, to measure with; no test runs it. What it came to stands in the commit that added it.
+"""A large source, to measure with; no test runs it. What it came to: recipes/README.md.
 
     python -m tests.data.million DIR [ROWS]     writes DIR/rows.jsonl, DIR/policy.yaml, DIR/million.yaml
     /usr/bin/time -v teensafe plan DIR/million.yaml

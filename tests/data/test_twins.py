@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from tests.sources import corpus, jsonl
 from train.data.encoding import Encoder
+from train.data.plan import counts
+from train.data.split import NAMES
 from train.data.twins import unite
 
 ROW = st.tuples(st.integers(0, 6), st.tuples(*[st.sampled_from([None, 0.0, 0.25, 0.5, 0.75, 1.0])] * 2))
@@ -42,8 +44,8 @@ def test_one_known_cell_is_not_rounded() -> None:
     assert found.targets.tobytes() == cells[[0, 2]].tobytes()
 
 
-def test_a_real_text_stands_for_its_synthetic_twin(tmp_path: Path, encoder: Encoder) -> None:
-    """Whatever the sources are called, and whoever comes first in the recipe."""
+def test_of_a_synthetic_text_that_a_real_one_equals_nothing_stays(tmp_path: Path, encoder: Encoder) -> None:
+    """Whatever the sources are called: no figure of real text rests on a made label."""
     made = jsonl(tmp_path / "made.jsonl", [{"t": f"Text  {i}", "h": 1, "g": i % 2} for i in range(90)])
     seen = jsonl(tmp_path / "seen.jsonl", [{"t": f"text {i}", "h": 0} for i in range(60)])
     found = corpus(
@@ -60,19 +62,54 @@ def test_a_real_text_stands_for_its_synthetic_twin(tmp_path: Path, encoder: Enco
     assert found.source.tolist() == ["z_seen"] * 60 + ["a_made"] * 30
     assert found.synthetic.tolist() == [False] * 60 + [True] * 30
     assert found.texts(np.array([0, 60])) == ["text 0", "Text  60"]
-    assert found.targets[:2].tolist() == [[0, 0.5], [1, 0.5]], "and knows what the twin knows"
-    assert found.contradictions == {"hate": 60}
+    assert np.isnan(found.targets[:60, 0]).all() and (found.targets[:60, 1] == 0).all()
+    assert found.contradictions == {}
+    assert found.left_out == {"a_made": {"equal to a real text": 60}}
+    cells = {(c["source"], c["label"], c["split"]): c for c in counts(found)}
+    for split in NAMES:
+        assert cells["z_seen", "grooming", split]["known"] == cells["z_seen", "hate", split]["positives"] == 0
+    assert sum(cells["a_made", "grooming", split]["known"] for split in NAMES) == 30
     found.write_split(tmp_path / "split.parquet")
     table = pq.read_table(tmp_path / "split.parquet").to_pylist()
-    assert list(table[0]) == ["id", "group", "source", "split", "united_with"]
-    assert len(table) == 150
     by_id = {row["id"]: row for row in table}
-    for i in range(90):
+    for i in range(60):
         row = by_id[f"a_made:{i}"]
-        assert row["united_with"] == (f"z_seen:{i}" if i < 60 else None)
-        if i < 60:
-            assert row["split"] == by_id[f"z_seen:{i}"]["split"]
-            assert by_id[f"z_seen:{i}"]["united_with"] is None
+        assert (row["split"], row["united_with"], row["left_out"]) == (None, None, "equal to a real text")
+
+
+def test_each_source_is_booked_with_what_it_says_itself(tmp_path: Path, encoder: Encoder) -> None:
+    """Also one whose rows are all united with another's."""
+    rows = [{"t": f"text {i}", "h": i % 2, "g": 1 - i % 2} for i in range(100)]
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    entry = {"path": path, "text": "t", "licence": "MIT"}
+    found = corpus(
+        encoder, a=entry | {"labels": {"hate": "h"}}, b=entry | {"labels": {"hate": "h", "grooming": "g"}}
+    )
+    assert set(found.source) == {"a"} and len(found.row) == 100
+    cells = counts(found)
+    totals = {
+        (source, label): [
+            sum(c[kind] for c in cells if (c["source"], c["label"]) == (source, label))
+            for kind in ("rows", "known", "positives", "negatives")
+        ]
+        for source in "ab"
+        for label in ("grooming", "hate")
+    }
+    assert totals == {
+        ("a", "grooming"): [100, 0, 0, 0],
+        ("a", "hate"): [100, 100, 50, 50],
+        ("b", "grooming"): [100, 100, 50, 50],
+        ("b", "hate"): [100, 100, 50, 50],
+    }
+    found.write_split(tmp_path / "split.parquet")
+    table = pq.read_table(tmp_path / "split.parquet").to_pylist()
+    assert list(table[0]) == ["id", "group", "source", "split", "united_with", "left_out"]
+    by_id = {row["id"]: row for row in table}
+    for i in range(100):
+        a, b = by_id[f"a:{i}"], by_id[f"b:{i}"]
+        assert (a["united_with"], b["united_with"]) == (None, f"a:{i}")
+        assert a["split"] == b["split"] is not None
+        assert a["left_out"] is b["left_out"] is None
 
 
 def test_the_real_tweets_that_read_alike(real_data: Path, encoder: Encoder) -> None:

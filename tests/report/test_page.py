@@ -286,8 +286,12 @@ def test_a_page_of_real_text_alone_is_built_again_from_the_folder(trained_once: 
     page = Page(run / "report.html").root
     assert [d.attributes["data-set"] for d in page.all("div") if "data-set" in d.attributes] == ["test"]
     assert "synthetic" not in page.all("section", id="labels")[0].text.replace("Real and synthetic text", "")
-    cells = json.loads((run / "recipe.lock").read_text())["rows"]
+    locked = json.loads((run / "recipe.lock").read_text())
+    cells = locked["rows"]
     (data,) = page.all("section", id="data")
+    (mixed,) = locked["mixture"]
+    assert "times seen" in data.text
+    assert f"{mixed['rows']}100.0%2.00×" in "".join(data.text.split())
     for cell in cells:
         assert f"{cell['positives']} / {cell['known']}" in data.text
         assert f"{cell['rows']}" in data.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,14 +44,21 @@ class Data(Spec):
         return self
 
 
+Refuse = Callable[[str, str, str, str], Problem]
+"""(place in the recipe, what, expected, remedy) -> Problem"""
+ECHO = "equal to a real text"
+ASIDE = ("", *(f"tied to {name} by group or text" for name in NAMES[1:]), ECHO)
+"""Why a row of the table is no part of the corpus; the first: it is."""
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Every example of a recipe, equal texts united. Positions 0..n-1 address its rows everywhere.
 
     table: memory-mapped columns id, group, text, source, slice.<k>, of m >= n rows as the sources have them;
     row: int64 [n], the table's row of each position; targets: float32 [n, L], NaN where unknown; split,
-    source: str [n]; synthetic: bool [n]; tokens with offsets: int32, row i of the table is
-    tokens[offsets[i]:offsets[i + 1]].
+    source: str [n], of the row that stands for its equals; synthetic: bool [n]; tokens with offsets: int32,
+    row i of the table is tokens[offsets[i]:offsets[i + 1]].
     """
 
     labels: tuple[str, ...]
@@ -65,9 +72,17 @@ class Corpus:
     offsets: np.ndarray
     encoder: Encoder
     left_out: Mapping[str, Mapping[str, int]]
-    """Rows that `bad_rows: drop` left out, by source and reason."""
+    """Rows that are no part of the corpus, by source and reason."""
+    said: np.ndarray
+    """What each row of the table says itself, before it is united: float32 [m, L]."""
+    of: np.ndarray
+    """The source of each row of the table, str [m]."""
     united: np.ndarray
-    """Position of each row of the table, int64 [m]."""
+    """Position of each row of the table, int64 [m]; -1 for those left out."""
+    aside: np.ndarray
+    """Why each row of the table is left out, int8 [m], a position in ASIDE."""
+    untrained: Mapping[str, str]
+    """Labels that sources declare and none has a positive of in train, with what was counted."""
     contradictions: Mapping[str, int]
     """By label: texts that one row calls positive and another negative. Their cell is the rows' mean."""
 
@@ -122,19 +137,26 @@ class Corpus:
         known = int(np.count_nonzero(~np.isnan(self.targets[rows])))
         return Window(step, len(rows), known, tuple(batches))
 
+    def splits(self) -> np.ndarray:
+        """The split of each row of the table, object [m]; None for those left out."""
+        found = self.split[self.united]
+        found[self.united < 0] = None
+        return found
+
     def write_split(self, path: Path) -> None:
-        """Which split each row fell to: id, group, source, split, united_with (the id of the row that stands
-        for all with this text, null for itself); no text."""
+        """What became of each row: id, group, source, split, united_with (the id of the row that stands for
+        all with this text, null for itself), left_out (why it is in no split, else null); no text."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         columns = {name: self.table.column(name) for name in ("id", "group", "source")}
-        stands = self.row[self.united]
+        stands = np.where(self.united < 0, -1, self.row[self.united])
         other = pa.array(np.where(stands == np.arange(len(stands)), -1, stands))
         names = columns["id"].take(pc.if_else(pc.less(other, 0), None, other))
-        columns |= {"split": pa.array(self.split[self.united]), "united_with": names}
+        columns |= {"split": pa.array(self.splits(), pa.string()), "united_with": names}
+        columns["left_out"] = pa.array(np.array([None, *ASIDE[1:]], dtype=object)[self.aside], pa.string())
         with whole_file(path) as part:
             pq.write_table(pa.table(columns), part)
 
@@ -150,16 +172,17 @@ def build(
     labels: Sequence[str] | None,
     digests: Mapping[str, str],
     encoder: Encoder,
-    where: str,
+    problem: Refuse,
 ) -> Corpus:
-    """Read (or map from the cache) every source, unite equal texts, assign the splits.
+    """Read (or map from the cache) every source, assign the splits, unite equal texts.
 
-    Labels and sources stand in the order of their names, real sources before synthetic ones: how files list
-    them is no part of a run.
+    Real and synthetic texts are not united: of a synthetic text that a real one equals nothing stays, so that
+    no figure of real text rests on a made label. Labels and sources stand in the order of their names, real
+    sources before synthetic ones: how files list them is no part of a run.
 
-    labels: those to train, None for all that have a positive in train;
-    digests: content digest by source; where: the place in the recipe that names the labels.
-    Raises InputError for a named label without a positive in train.
+    labels: those to train, None for all that have a positive in train; digests: content digest by source.
+    Raises InputError, made by problem(place in the recipe, what, expected, remedy), for a split without a row
+    and for a named label without a positive in train.
     """
     import numpy as np
     import pyarrow as pa
@@ -172,6 +195,8 @@ def build(
     sizes = [len(part) for part in parts]
     table = pa.concat_tables([part.data.table for part in parts], promote_options="default")
     number = np.repeat(np.arange(len(sources)), sizes)
+    of = np.array(list(sources), dtype=object)[number]
+    synthetic = np.array([source.synthetic for source in sources.values()])[number]
     declared = sorted({label for source in sources.values() for label in source.labels})
     wanted = [label for label in declared if labels is None or label in labels]
     cells = np.column_stack([table.column(f"label.{label}").to_numpy() for label in wanted]).astype("float32")
@@ -179,64 +204,117 @@ def build(
         if source.all_negative:
             absent = [column for column, label in enumerate(wanted) if label not in source.labels]
             cells[np.ix_(number == position, absent)] = 0.0
-    twins = unite(table.column("twin").to_numpy(), cells)
-    split = _assign(data.split, table, number, twins.of)[twins.first]
+    twin = table.column("twin").to_numpy()
+    level, tied = _assign(data.split, table, number, twin)
+    aside = np.where(tied, level, np.int8(0))
+    aside[synthetic & np.isin(twin, twin[~synthetic])] = ASIDE.index(ECHO)
+    kept = np.flatnonzero(aside == 0)
+    twins = unite(twin[kept], cells[kept])
+    row = kept[twins.first]
+    united = np.full(len(table), -1)
+    united[kept] = twins.of
+    split = np.array(NAMES, dtype=object)[level[row]]
     if empty := [name for name in NAMES if not (split == name).any()]:
-        raise InputError(_empty_split(where, empty, len(split)))
+        raise InputError(_empty_split(problem, empty, len(row)))
     positive = ((twins.targets > 0.5) & (split == "train")[:, None]).any(axis=0)
-    if labels is not None and not positive.all():
+    untrained = {
+        label: _counted(cells[kept, column], of[kept], level[kept])
+        for column, label in enumerate(wanted)
+        if not positive[column]
+    }
+    if untrained and (labels is not None or not positive.any()):
         raise InputError(
-            [_no_positive(where, label) for label, some in zip(wanted, positive, strict=True) if not some]
+            [
+                _no_positive(problem, f"labels.{label}" if labels else _declared(sources, label), counted)
+                for label, counted in untrained.items()
+            ]
         )
-    if not positive.any():
-        raise InputError([_no_positive(where, label) for label in wanted])
     lists = table.column("input_ids").combine_chunks()
     lists = lists if isinstance(lists, pa.Array) else pa.concat_arrays(lists.chunks)
-    names = np.array(list(sources), dtype=object)
-    kept = tuple(label for label, some in zip(wanted, positive, strict=True) if some)
     return Corpus(
-        labels=kept,
+        labels=tuple(label for label in wanted if label not in untrained),
         table=table,
-        row=twins.first,
+        row=row,
         targets=np.ascontiguousarray(twins.targets[:, positive]),
         split=split,
-        source=names[number[twins.first]],
-        synthetic=np.array([source.synthetic for source in sources.values()])[number[twins.first]],
+        source=of[row],
+        synthetic=synthetic[row],
         tokens=lists.flatten().to_numpy(),
         offsets=np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]),
         encoder=encoder,
-        left_out={name: reasons for name, (_, reasons) in read.items() if reasons},
-        united=twins.of,
+        left_out=_left_out({name: reasons for name, (_, reasons) in read.items()}, of, aside),
+        said=np.ascontiguousarray(cells[:, positive]),
+        of=of,
+        united=united,
+        aside=aside,
+        untrained=untrained,
         contradictions={
             label: int(count) for label, count in zip(wanted, twins.contradictions, strict=True) if count
         },
     )
 
 
-def _assign(split: Split, table: pa.Table, source: np.ndarray, twin: np.ndarray) -> np.ndarray:
-    """The split of every row of the table, object [n]."""
+def _assign(
+    split: Split, table: pa.Table, source: np.ndarray, twin: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`levels` of every row of the table."""
     import numpy as np
 
     groups = table.column("group").combine_chunks().dictionary_encode()
     claims = table.column("split").combine_chunks().dictionary_encode()
     claim = np.array(claims.dictionary.to_pylist(), dtype=object)[claims.indices.to_numpy()]
-    found = levels(split, groups.dictionary.to_pylist(), groups.indices.to_numpy(), claim, source, twin)
-    return np.array(NAMES, dtype=object)[found]
+    _, text = np.unique(twin, return_inverse=True)
+    return levels(split, groups.dictionary.to_pylist(), groups.indices.to_numpy(), claim, source, text)
 
 
-def _empty_split(where: str, empty: Sequence[str], rows: int) -> Problem:
-    return Problem(
-        where,
-        f"data.split leaves no row for {', '.join(empty)} ({rows} rows in all)",
+def _left_out(
+    read: Mapping[str, Mapping[str, int]], of: np.ndarray, aside: np.ndarray
+) -> dict[str, dict[str, int]]:
+    """By source and reason: rows that reading left out, and those that are set aside."""
+    import numpy as np
+
+    found = {name: dict(reasons) for name, reasons in read.items()}
+    for name, reasons in found.items():
+        counts = np.bincount(aside[of == name], minlength=len(ASIDE))
+        reasons |= {ASIDE[why]: int(counts[why]) for why in range(1, len(ASIDE)) if counts[why]}
+    return {name: reasons for name, reasons in found.items() if reasons}
+
+
+def _counted(cells: np.ndarray, of: np.ndarray, level: np.ndarray) -> str:
+    """A label's positives of known cells, by source and split, of sources that know any."""
+    import numpy as np
+
+    found = []
+    for name in dict.fromkeys(of[~np.isnan(cells)]):
+        mine = [cells[(of == name) & (level == position)] for position in range(len(NAMES))]
+        known = [np.count_nonzero(~np.isnan(part)) for part in mine]
+        counts = (
+            f"{split} {np.count_nonzero(part > 0.5):,} of {count:,}"
+            for split, part, count in zip(NAMES, mine, known, strict=True)
+        )
+        found.append(f"{name} {', '.join(counts)}")
+    return f"positive cells: {'; '.join(found)}" if found else "no cell is known"
+
+
+def _declared(sources: Mapping[str, Source], label: str) -> str:
+    """The place in the recipe of the first source that declares a label."""
+    name = next(name for name, source in sources.items() if label in source.labels)
+    return f"data.sources.{name}.labels.{label}"
+
+
+def _empty_split(problem: Refuse, empty: Sequence[str], rows: int) -> Problem:
+    return problem(
+        "data.split",
+        f"leaves no row for {', '.join(empty)} ({rows} rows in all)",
         "rows in train, dev, calibration and test",
         "more data or finer groups, larger shares in data.split, or another data.split.seed",
     )
 
 
-def _no_positive(where: str, label: str) -> Problem:
-    return Problem(
-        where,
-        f"labels: {label}: no example of the train split is positive (above 0.5)",
-        "at least one; see `teensafe plan` for the counts by source and split",
+def _no_positive(problem: Refuse, place: str, counted: str) -> Problem:
+    return problem(
+        place,
+        f"no example of the train split is positive (above 0.5); {counted}",
+        "at least one",
         "leave the label out of `labels`, or correct its mapping in data.sources",
     )

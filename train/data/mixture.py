@@ -16,10 +16,12 @@ from train.files import sha256_bytes
 
 @dataclass(frozen=True)
 class Mixture:
-    """positions: of each source, int64, into the training rows; quota: rows of each source in an epoch."""
+    """positions: of each source, int64, into the training rows; quota: rows of each source in an epoch;
+    asked: the same before `max_repeats` made it less."""
 
     positions: Mapping[str, np.ndarray]
     quota: Mapping[str, int]
+    asked: Mapping[str, int]
     seed: int
 
     @property
@@ -91,13 +93,14 @@ def mix(
         remedy = f"epoch_rows: {total - left}, or other `rows`" if not free else "a larger epoch_rows"
         raise refuse(what, "room for every source, and a source for every row", remedy)
     quota = counts | _apportioned(shared, shares) | (free if epoch_rows is None else _apportioned(left, free))
+    asked = {name: quota[name] for name in sizes}
     for name, size in sizes.items():
         if (most := sources[name].max_repeats) is not None:
             quota[name] = min(quota[name], int(most * size + 1e-9))
     if unseen := [name for name in sizes if not quota[name]]:
         what = f"no row of {', '.join(unseen)} would be in an epoch"
         raise refuse(what, "a row of every source", "a larger epoch_rows, share or max_repeats")
-    return Mixture(positions, {name: quota[name] for name in sizes}, seed)
+    return Mixture(positions, {name: quota[name] for name in sizes}, asked, seed)
 
 
 def _apportioned(total: int, weights: Mapping[str, float]) -> dict[str, int]:

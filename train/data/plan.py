@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,23 @@ from train.data.split import NAMES
 
 
 def counts(corpus: Corpus) -> list[dict[str, Any]]:
-    """One row a (source, split, label): rows, known cells, positives (above .5), negatives (below .5)."""
+    """One row a (source, split, label): rows, known cells, positives (above .5), negatives (below .5).
+
+    Of what each row says itself, before equal texts are united: every source answers for its own cells.
+    """
     found = []
-    for source in dict.fromkeys(corpus.source):
+    splits = corpus.splits()
+    for source in dict.fromkeys(corpus.of):
         for split in NAMES:
-            rows = (corpus.source == source) & (corpus.split == split)
+            rows = np.flatnonzero((corpus.of == source) & (splits == split))
             for column, label in enumerate(corpus.labels):
-                cells = corpus.targets[rows, column]
+                cells = corpus.said[rows, column]
                 found.append(
                     {
                         "source": source,
                         "split": split,
                         "label": label,
-                        "rows": int(rows.sum()),
+                        "rows": len(rows),
                         "known": int((~np.isnan(cells)).sum()),
                         "positives": int((cells > 0.5).sum()),
                         "negatives": int((cells < 0.5).sum()),
@@ -36,15 +40,19 @@ def counts(corpus: Corpus) -> list[dict[str, Any]]:
     return found
 
 
-def passes(mixture: Mixture, epochs: float) -> list[dict[str, Any]]:
-    """One row a source: training rows, how many stand in an epoch, and how often each is seen in all."""
+def passes(mixture: Mixture) -> list[dict[str, Any]]:
+    """One row a source: training rows (equal texts once), how many stand in an epoch and would without
+    `max_repeats`, both also as shares of the epoch, and how often a row stands in one."""
+    asked = sum(mixture.asked.values())
     return [
         {
             "source": name,
             "rows": len(rows),
             "in_epoch": mixture.quota[name],
+            "share": mixture.quota[name] / mixture.size,
+            "asked": mixture.asked[name],
+            "asked_share": mixture.asked[name] / asked,
             "repeats": mixture.repeats(name),
-            "seen": mixture.repeats(name) * epochs,
         }
         for name, rows in mixture.positions.items()
     ]
@@ -68,7 +76,7 @@ def token_lengths(corpus: Corpus, limit: int) -> dict[str, int | float]:
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Of `counts`: a line a source and label; positives / known cells by split."""
     drawn = Table(
-        title="rows; positive/known cells",
+        title="rows; positive/known cells, as each source says before equal texts are united",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         show_edge=False,
@@ -93,19 +101,43 @@ def table(found: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def passes_table(found: Sequence[Mapping[str, Any]]) -> Table:
-    """Of `passes`: how much of each source an epoch and the whole training hold."""
-    drawn = Table(title="mixture", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, padding=0)
+    """Of `passes`, with how often a row is `seen` in all: what an epoch and the whole training hold."""
+    drawn = Table(
+        title="mixture",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        show_edge=False,
+        padding=0,
+    )
     drawn.add_column("source")
-    for header in ("train rows", "in an epoch", "share", "a row an epoch", "a row in all"):
+    for header in ("train texts", "in an epoch", "share", "a row an epoch", "a row in all"):
         drawn.add_column(header, justify="right")
-    total = sum(line["in_epoch"] for line in found)
     for line in found:
         drawn.add_row(
             line["source"],
             f"{line['rows']:,}",
             f"{line['in_epoch']:,}",
-            f"{line['in_epoch'] / total:.1%}",
+            f"{line['share']:.1%}",
             f"{line['repeats']:.2f}x",
             f"{line['seen']:.2f}x",
         )
     return drawn
+
+
+def held(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Of `passes`: a line for each source that `max_repeats` gives less of an epoch than was asked for."""
+    for line in found:
+        if line["in_epoch"] < line["asked"]:
+            yield (
+                f"{line['source']}: max_repeats holds it at {line['share']:.1%} of an epoch; asked for were "
+                f"{line['asked']:,} rows, {line['asked_share']:.1%}"
+            )
+
+
+def unknown_shown(kind: str, shares: Mapping[str, float]) -> str:
+    """A line: shares of unknown tokens, the largest first; those that round to nothing in one."""
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    said = [f"{name} {share:.2%}" for name, share in ordered if round(share, 4)]
+    if len(said) < len(shares):
+        said.append("others 0.00%" if said else "0.00%")
+    return f"unknown tokens by {kind}: {', '.join(said)}"

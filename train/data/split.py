@@ -1,4 +1,4 @@
-"""Which split a row is in: by (seed, group), by what its source claims, and with its twins."""
+"""Which split a row is in: by (seed, group), by what its source claims, and with its twins; or in none."""
 
 from __future__ import annotations
 
@@ -54,29 +54,35 @@ def assign(split: Split, group: str) -> str:
 
 def levels(
     split: Split, names: list[str], group: np.ndarray, claim: np.ndarray, source: np.ndarray, twin: np.ndarray
-) -> np.ndarray:
-    """The split of every row, as a position in NAMES, int8 [n].
+) -> tuple[np.ndarray, np.ndarray]:
+    """(split of every row, as a position in NAMES, int8 [n]; whether it is set aside, bool [n]).
 
     names: the groups; group: int [n], which of them a row is of; claim: str [n]; source: int [n]; twin:
-    int [n], equal for rows with equal texts. Groups that share a text are one, and all of it goes to the most
-    held-out split that any of its rows is in: a text is never trained on and judged by.
+    int [n], equal for rows with equal texts. Groups that share a text are one, and all of it goes to one
+    split: the most held-out one that a row of it claims, or else that a row of it is hashed to. So a text is
+    never trained on and judged by.
+
+    What that moves does not always arrive. A split that rows claim stays theirs, or its figures would be
+    nobody else's: set aside, neither trained on nor judged, is a moved row that claims another split, whose
+    source claims this one, or whose group has a row that does. Where hashes alone decide, rows arrive.
     """
     import numpy as np
 
-    hashed = np.array([NAMES.index(assign(split, name)) for name in names], dtype=np.int8)
-    level = hashed[group]
-    for number in np.unique(source):
-        mine = source == number
-        claimed = claim[mine]
-        for name in NAMES[1:]:
-            if (claimed == name).any():  # its held-out rows are chosen: no other may join them
-                level[mine & (claim == ANY) & (level == NAMES.index(name))] = 0
+    hashed = np.array([NAMES.index(assign(split, name)) for name in names], dtype=np.int8)[group]
+    stated = np.full(len(group), -1, dtype=np.int8)
     for position, name in enumerate(NAMES):
-        level[claim == name] = position
-    whole = _joined(group, twin, len(names))
-    highest = np.zeros(int(whole.max(initial=-1)) + 1, dtype=np.int8)
-    np.maximum.at(highest, whole[group], level)
-    return highest[whole[group]]
+        stated[claim == name] = position
+    states = stated >= 0
+    taken = np.zeros((int(source.max(initial=-1)) + 1, len(NAMES)), dtype=bool)
+    taken[source[states], stated[states]] = True
+    taken[:, 0] = False  # train is no split to be kept pure
+    own = np.where(states, stated, np.where(taken[source, hashed], np.int8(0), hashed))
+    whole = _joined(group, twin, len(names))[group]
+    claimed, highest = np.zeros((2, int(whole.max(initial=-1)) + 1), dtype=np.int8)
+    np.maximum.at(claimed, whole, stated)
+    np.maximum.at(highest, whole, own)
+    level = np.where(claimed > 0, claimed, highest)[whole]
+    return level, (own != level) & (states | taken[source, level] | (claimed[whole] > 0))
 
 
 def _joined(group: np.ndarray, twin: np.ndarray, groups: int) -> np.ndarray:

@@ -92,7 +92,8 @@ class WithinSources:
     def auroc(self, weights: Numbers | None = None) -> Floats:
         """Probability that a positive outranks a negative of its own source; weights [..., n] in, [...] out.
 
-        Sources differ in more than labels: pooled AUROC also rewards telling the sources apart.
+        Sources differ in more than labels: pooled AUROC also rewards telling the sources apart. A text that
+        several sources hold counts once, for the source whose row stands for it.
         """
         won, pairs = np.zeros(()), np.zeros(())
         for rows, ranking in self._parts:

@@ -67,6 +67,8 @@ def _content(folder: Path) -> dict[str, Any]:
         "curves": [(t["name"], _curves(parts[t["name"]], t, points)) for t in whole],
         "training": _training(final, logged),
         "mixture": _mixture(locked["rows"]),
+        "passes": _passes(locked, final["steps"]),
+        "updates": final["steps"],
         "left_out": {source: reasons for source, reasons in locked.get("left_out", {}).items() if reasons},
         "slices": [(t["name"], _slices(figures, bounds, t)) for t in whole],
         "not_sliced": _not_sliced(predictions, figures),
@@ -191,6 +193,13 @@ def _mixture(cells: list[Mapping[str, Any]]) -> dict[str, Any]:
         source["rows"][cell["split"]] = cell["rows"]
         source["labels"].setdefault(cell["label"], {})[cell["split"]] = cell
     return {"splits": splits, "sources": sources}
+
+
+def _passes(locked: Mapping[str, Any], steps: int) -> list[dict[str, Any]]:
+    """A line a source: its share of an epoch, and how often a row of it was seen; none from older runs."""
+    found = locked.get("mixture", [])
+    per_epoch = -(-sum(line["in_epoch"] for line in found) // locked["recipe"]["train"]["global_batch"])
+    return [line | {"seen": line["repeats"] * steps / per_epoch} for line in found]
 
 
 def _slices(

@@ -99,7 +99,7 @@ def own(told_once: Path, tmp_path: Path) -> Path:
 def test_every_figure_of_the_table_is_the_summarys(told_once: Path, page: Element) -> None:
     final = of(told_once)
     tables = {str(t.attributes["data-set"]): t for t in page.all("table") if "data-set" in t.attributes}
-    assert set(tables) == {"test", "test.synthetic"} | {"test.toy", "test.synthetic.made"}
+    assert set(tables) == {"test", "test.synthetic"}  # of one source each
     for name, table in tables.items():
         for label in final["labels"]:
             (row,) = table.all("tr", data_label=label)
@@ -175,9 +175,30 @@ def test_the_verdict_names_every_label_and_says_what_n_allows(told_once: Path, p
                 percent = fpr * 100
                 said = f"{percent:.2f}%" if percent < 10 else f"{percent:.1f}%"
                 assert f"flags {said} of {negatives} texts" in " ".join(item.text.split())
+                recall = final["metrics"][f"{name}/{label}/recall"] * 100
+                found = f"{recall:.2f}%" if recall < 10 else f"{recall:.1f}%"
+                assert f"It finds {found}" in " ".join(item.text.split())
+                assert "By source" not in item.text
     assert "of 3 labels" in page.all("section", id="verdict")[0].text
     assert "plumbing" in verdicts["test.synthetic"].text
     assert "plumbing" not in verdicts["test"].text
+
+
+@pytest.mark.slow
+def test_the_verdict_names_the_sources_in_which_a_kept_limit_breaks(own: Path) -> None:
+    final = of(own)
+    for part in ("metrics", "intervals"):
+        of_toy = {k: v for k, v in final[part].items() if k.startswith("test.toy/")}
+        final[part] |= {k.replace("test.toy/", "test.other/"): v for k, v in of_toy.items()}
+    final["metrics"] |= {"test.other/hate/fpr": 0.4, "test.other/hate/negatives": 1000}
+    final["intervals"]["test.other/hate/fpr"] = [0.35, 0.45]
+    (own / "summary.json").write_text(json.dumps(final))
+    made = Page(write(own)).root
+    (verdict,) = made.all("div", data_set="test")
+    (hate,) = [item for item in verdict.all("li") if item.all("b")[0].text == "hate"]
+    assert "By source it breaks the limit in other (40.0%)." in " ".join(hate.text.split())
+    assert {"test.toy", "test.other"} < {str(t.attributes.get("data-set")) for t in made.all("table")}
+    assert made.all("table", data_set="test.synthetic.made") == []
 
 
 @pytest.mark.slow

@@ -27,11 +27,17 @@ _WITH_INTERVAL = ("auprc", "auroc", "auroc_within", "f1", "precision", "recall",
 
 
 def shown(sets: Iterable[str]) -> list[str]:
-    """The sets worth showing: those of single sources only where there are several."""
+    """The sets worth showing: those of single sources only where there are several of a kind."""
     names = list(dict.fromkeys(sets))
     whole = [name for name in names if is_whole(name)]
-    parts = [name for name in names if name not in whole]
-    return whole + (parts if len(parts) > 1 else [])
+    parts = {True: [name for name in names if name not in whole and is_synthetic(name)]}
+    parts[False] = [name for name in names if name not in whole and not is_synthetic(name)]
+    return [*whole, *(name for kind in (False, True) if len(parts[kind]) > 1 for name in parts[kind])]
+
+
+def is_synthetic(name: str) -> bool:
+    """Does set `name` hold synthetic rows?"""
+    return ".synthetic" in name
 
 
 def is_whole(name: str) -> bool:

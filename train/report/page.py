@@ -59,7 +59,7 @@ def _content(folder: Path) -> dict[str, Any]:
         "policy": policy,
         "enough": ENOUGH,
         "escalated": ESCALATED,
-        "verdicts": [_verdict(table) for table in whole],
+        "verdicts": [_verdict(table, tables) for table in whole],
         "unheard": _unheard(final["labels"], whole),
         "facts": _facts(final, locked, status(folder)),
         "tables": tables,
@@ -83,7 +83,7 @@ def _table(
     found = records.by_label(figures, bounds, name)
     return {
         "name": name,
-        "synthetic": ".synthetic" in name,
+        "synthetic": records.is_synthetic(name),
         "whole": records.is_whole(name),
         "records": found,
         "within": records.of_several_sources(found),
@@ -95,9 +95,18 @@ def _table(
     }
 
 
-def _verdict(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The set's labels in the order a reader asks for them, under one sentence that counts them."""
+def _verdict(table: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The set's labels in the order a reader asks for them, under one sentence that counts them; with each
+    label its record and the standings of single sources in which it breaks its limit, by source."""
     standings: list[Standing] = list(table["standings"].values())
+    record_of = {record["label"]: record for record in table["records"]}
+    parts = {
+        part["name"].removeprefix(f"{table['name']}."): part["standings"] for part in _parts(table, tables)
+    }
+    breaks = {
+        label: [(source, of[label]) for source, of in parts.items() if _broken(of, label)]
+        for label in record_of
+    }
     by_outcome = {o: [s for s in standings if s.outcome == o] for o in ("broken", "holds", "open")}
     holds, broken, still_open = (len(by_outcome[o]) for o in ("holds", "broken", "open"))
     said = [f"{holds or 'none'} {'keep' if holds > 1 else 'keeps'} the policy’s limit with 95% confidence"]
@@ -111,8 +120,17 @@ def _verdict(table: Mapping[str, Any]) -> dict[str, Any]:
         "name": table["name"],
         "synthetic": table["synthetic"],
         "headline": f"On {kind} test text, of {labels} {_listed(said)}.",
-        "standings": [s for found in by_outcome.values() for s in found],
+        "lines": [(s, record_of[s.label], breaks[s.label]) for found in by_outcome.values() for s in found],
     }
+
+
+def _parts(table: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The sets of single sources that a whole one divides into."""
+    return [part for part in tables if not part["whole"] and part["synthetic"] == table["synthetic"]]
+
+
+def _broken(standings: Mapping[str, Standing], label: str) -> bool:
+    return label in standings and standings[label].outcome == "broken"
 
 
 def _unheard(labels: Sequence[str], tables: Sequence[Mapping[str, Any]]) -> list[str]:

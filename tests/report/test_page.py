@@ -143,7 +143,7 @@ def test_auroc_within_sources_is_a_column_where_it_says_more(own: Path) -> None:
     final["metrics"]["test.synthetic/hate/auroc_within"] = None  # no source has positives and negatives
     (own / "summary.json").write_text(json.dumps(final))
     page = Page(write(own)).root
-    for name, columns in (("test", 14), ("test.synthetic", 14), ("test.toy", 13)):
+    for name, columns in (("test", 14), ("test.synthetic", 14)):
         (table,) = page.all("table", data_set=name)
         assert _widths(table) == {columns}
         assert ("AUROC within sources" in table.text) == (columns == 14)

@@ -123,10 +123,11 @@ def _demand_shown(found: dict[str, Any], tokens: int) -> str:
     size = {what: decimal(count) for what, count in found["bytes"].items()}
     seconds = found["seconds_at_least"]
     time = f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{max(1, seconds / 60):.0f} min"
+    bound = f"no less than {time}" if seconds >= 60 else "possibly under a minute"
     return (
         f"memory ({found['precision']}): weights {size['weights']}, gradients and AdamW "
         f"{size['gradients_and_adamw']}, and up to {size['a_text']} a text of {tokens} tokens "
         f"({found['trained_parameters']:,} of {found['parameters']:,} parameters are trained)\n"
-        f"compute: {found['flops'] / 1e12:,.0f} TFLOP; no less than {time} on one {found['device']} like "
+        f"compute: {found['flops'] / 1e12:,.3g} TFLOP; {bound} on one {found['device']} like "
         f"this ({found['matrix_flops_per_second'] / 1e9:,.0f} GFLOP/s in a matrix product, measured now)"
     )

@@ -1,0 +1,78 @@
+"""The shipped suites are what their README says: pairs in one split, enough cases, nothing of the seed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from train.data import grammar
+from train.policy import Policy
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+SUITES = RECIPES / "suites"
+FILES = sorted(SUITES.glob("*/*.jsonl"))
+SURFACES = {"message", "comment", "caption", "search", "chat"}
+
+
+def cases(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def wording(case: dict[str, Any]) -> str:
+    texts = [turn["text"] for turn in case["turns"]] if "turns" in case else [case["text"]]
+    return " ".join(" ".join(texts).casefold().split())
+
+
+@pytest.fixture(scope="module")
+def labels() -> set[str]:
+    policy = YAML(typ="safe").load((RECIPES / "policies" / "teen-safety.yaml").read_text(encoding="utf-8"))
+    return set(Policy.model_validate(policy).labels) - {"minor_sexual_exploitation"}
+
+
+@pytest.fixture(scope="module")
+def functionalities() -> dict[str, Any]:
+    found = YAML(typ="safe").load((SUITES / "functionalities.yaml").read_text(encoding="utf-8"))
+    assert all(set(said) == {"tests", "expect"} for said in found.values())
+    return dict(found)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_file_keeps_the_format(path: Path, labels: set[str], functionalities: dict[str, Any]) -> None:
+    common = {"id", "functionality", "pair", "split", "lang", "surface"}
+    of_kind = {"conversations": common | {"onset", "turns"}, "functional": common | {"text"}}
+    by_pair, by_functionality = defaultdict(list), Counter()
+    for case in cases(path):
+        known = {key: cell for key, cell in case.items() if key in labels}
+        assert case.keys() - known.keys() == of_kind[path.parent.name], case["id"]
+        assert known and set(known.values()) <= {0, 1}, case["id"]
+        assert case["lang"] == path.stem and case["surface"] in SURFACES and case["split"] in ("dev", "test")
+        by_pair[case["pair"]].append((case["functionality"], case["split"], known))
+        by_functionality[case["functionality"]] += 1
+        if "turns" in case:
+            assert case["onset"] is None if not case["grooming"] else 1 <= case["onset"] <= len(case["turns"])
+    for pair, members in by_pair.items():
+        (functionality,) = {functionality for functionality, _, _ in members}
+        assert len({split for _, split, _ in members}) == 1, pair
+        if functionalities[functionality]["expect"] == "pairs":
+            label = functionality.partition(".")[0]
+            label = "grooming" if label == "conversation" else label
+            assert sorted(known[label] for _, _, known in members) == [0, 1], pair
+        else:
+            assert all(1 not in known.values() for _, _, known in members), pair
+    assert all(count >= 12 for count in by_functionality.values()), by_functionality
+
+
+def test_nothing_stands_twice_or_in_the_seed_corpus(functionalities: dict[str, Any]) -> None:
+    every = [case for path in FILES for case in cases(path)]
+    assert len({case["id"] for case in every}) == len(every)
+    assert len({wording(case) for case in every}) == len(every)
+    assert {case["functionality"] for case in every} == set(functionalities)
+    folders = [folder for folder in (RECIPES / "seed").iterdir() if folder.is_dir()]
+    seed = {" ".join(row["text"].casefold().split()) for f in folders for _, row in grammar.rows(f)}
+    assert len(seed) > 9000
+    assert not seed & {wording(case) for case in every}

@@ -96,7 +96,7 @@ def test_tables_by_label_and_slice_are_the_summarys(told_once: Path, told: Told)
     labels = told.table("table/labels")
     assert {(r["set"], r["label"]) for r in labels} == {
         (name, label)
-        for name in ("test", "test.synthetic", "test.toy", "test.synthetic.made")
+        for name in ("test", "test.synthetic")  # of one source each
         for label in final["labels"]
     }
     slices = told.table("table/slices")

@@ -197,6 +197,7 @@ def test_the_verdict_names_the_sources_in_which_a_kept_limit_breaks(own: Path) -
     (verdict,) = made.all("div", data_set="test")
     (hate,) = [item for item in verdict.all("li") if item.all("b")[0].text == "hate"]
     assert "By source it breaks the limit in other (40.0%)." in " ".join(hate.text.split())
+    assert "1 of these breaks it in single sources." in verdict.all("p")[0].text
     assert {"test.toy", "test.other"} < {str(t.attributes.get("data-set")) for t in made.all("table")}
     assert made.all("table", data_set="test.synthetic.made") == []
 

@@ -113,7 +113,10 @@ def _verdict(table: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> d
     if broken:
         said.append(f"{broken} {'break' if broken > 1 else 'breaks'} it")
     if still_open:
-        said.append(f"{still_open} cannot be told (n is too small)")
+        said.append(f"{still_open} cannot be told")
+    uneven = sum(bool(breaks[s.label]) for s in standings if s.outcome != "broken")
+    if uneven:
+        said.append(f"{uneven} of these {'break' if uneven > 1 else 'breaks'} it in single sources")
     kind = "synthetic" if table["synthetic"] else "real"
     labels = f"{len(standings)} label{'s' * (len(standings) != 1)}"
     return {

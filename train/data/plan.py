@@ -75,13 +75,7 @@ def token_lengths(corpus: Corpus, limit: int) -> dict[str, int | float]:
 
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Of `counts`: a line a source and label; positives / known cells by split."""
-    drawn = Table(
-        title="rows; positive/known cells, as each source says before equal texts are united",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        show_edge=False,
-        padding=0,
-    )
+    drawn = _empty("rows; positive/known cells, as each source says before equal texts are united")
     drawn.add_column("source")
     drawn.add_column("label", overflow="fold")
     for split in NAMES:
@@ -102,13 +96,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> Table:
 
 def passes_table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Of `passes`, with how often a row is `seen` in all: what an epoch and the whole training hold."""
-    drawn = Table(
-        title="mixture",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        show_edge=False,
-        padding=0,
-    )
+    drawn = _empty("mixture")
     drawn.add_column("source")
     for header in ("train texts", "in an epoch", "share", "a row an epoch", "a row in all"):
         drawn.add_column(header, justify="right")
@@ -141,3 +129,7 @@ def unknown_shown(kind: str, shares: Mapping[str, float]) -> str:
     if len(said) < len(shares):
         said.append("others 0.00%" if said else "0.00%")
     return f"unknown tokens by {kind}: {', '.join(said)}"
+
+
+def _empty(title: str) -> Table:
+    return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, padding=0)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from train.evaluation.metrics import ENOUGH
+from train.evaluation.slices import ANALYSES
 
 Record = dict[str, Any]
 Intervals = Mapping[str, Any]  # key -> (low, high)
@@ -41,8 +42,8 @@ def is_synthetic(name: str) -> bool:
 
 
 def is_whole(name: str) -> bool:
-    """All real rows or all synthetic rows of a split, not those of a single source."""
-    return name.removesuffix(".synthetic").count(".") == 0
+    """All real rows or all synthetic rows of a split, or all of a suite; not those of a single source."""
+    return name.removeprefix("suite.").removesuffix(".synthetic").count(".") == 0
 
 
 def by_label(figures: Mapping[str, Any], intervals: Intervals, name: str) -> list[Record]:
@@ -51,7 +52,10 @@ def by_label(figures: Mapping[str, Any], intervals: Intervals, name: str) -> lis
     return [
         _record(figures, intervals, name, key.split("/")[1], "")
         for key in figures
-        if key.startswith(f"{name}/") and key.endswith("/positives") and key.count("/") == 2
+        if key.startswith(f"{name}/")
+        and key.endswith("/positives")
+        and key.count("/") == 2
+        and ":" not in key
     ]
 
 
@@ -99,7 +103,9 @@ def _sliced(figures: Mapping[str, Any], name: str) -> Iterator[tuple[str, str]]:
     """(label, slice=value) in the order of the figures; a value may hold any character."""
     for key in figures:
         parts = key.split("/", 3)
-        if parts[0] == name and len(parts) == 4 and parts[2] == "n":
+        if parts[0] != name or len(parts) != 4 or parts[2] != "n" or ":" in parts[1]:
+            continue
+        if parts[3].partition("=")[0] not in ANALYSES:
             yield parts[1], parts[3]
 
 

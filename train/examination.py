@@ -17,11 +17,11 @@ from train.assessment import Verdict, judge
 from train.evaluation.gates import Answer, Gate, Paired, answer, answer_paired
 from train.evaluation.predictions import Predictions
 from train.evaluation.records import shown
-from train.evaluation.table import table
+from train.evaluation.table import overview, table
 from train.recipe import Recipe
 from train.serving.predictor import Predictor
 from train.suites.rows import TestSet, rows
-from train.suites.suite import Part, Suite
+from train.suites.suite import PREFIX, Part, Suite
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -140,12 +140,19 @@ def _about(suite: Suite) -> dict[str, Any]:
 
 
 def show(summary: Mapping[str, Any], terminal: Terminal) -> None:
-    """A table for each test set and suite, then a line for each gate."""
-    for name in shown(key.split("/")[0] for key in summary["metrics"] if not key.startswith("dev")):
-        terminal.show(table(summary["metrics"], summary["intervals"], name))
+    """A table for each test set, one for all suites, and a line for each gate."""
+    figures, bounds = summary["metrics"], summary["intervals"]
+    sets = dict.fromkeys(key.split("/")[0] for key in figures)
+    names = shown(name for name in sets if not name.startswith("dev") and not name.endswith("-dev"))
+    suites = [name for name in names if name.startswith(PREFIX)]
+    for name in names:
+        if name not in suites:
+            terminal.show(table(figures, bounds, name))
+    if suites:
+        terminal.show(overview(figures, bounds, suites))
     for found in summary.get("gates", ()):
         mark = "held" if found["outcome"] == "held" else f"NOT HELD ({found['outcome']})"
-        terminal.say(f"gate {found['gate']}: {mark}. {found['said']}")
+        terminal.say(f"gate {found['gate']}: {mark}\n    {found['said']}")
 
 
 def exit_code(summary: Mapping[str, Any]) -> int:

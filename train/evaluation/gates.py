@@ -141,7 +141,7 @@ def count_of(key: str, figures: Mapping[str, Any]) -> int | None:
     set_, label, metric, *of = key.split("/", 3)
     if metric not in RATES:
         return None
-    counted = "n" if label == "any" else RATES[metric]
+    counted = "n" if (label, metric) == ("any", "fpr") else RATES[metric]
     suffix = f"/{of[0]}" if of else ""
     n = figures.get(f"{set_}/{label}/{counted}{suffix}")
     return None if n is None else int(n)

@@ -1,9 +1,8 @@
 """Texts as the tokenizer is shown them: steps a recipe names, and that travel with the checkpoint.
 
-Steps run in the order a recipe gives. The order that undoes a disguise of several layers, and in which all
-together change nothing a second time, is zero-width, nfkc, confusables, leet, emoji-names: what hides inside
-a word goes first, compatibility letters become plain before look-alikes are told by their neighbours, and
-digits are read as letters in words that are all Latin by then.
+Steps run in the order a recipe gives. The order that undoes a disguise of several layers is zero-width, nfkc,
+emoji-names, confusables, leet: what hides inside a word goes first, compatibility letters become plain before
+look-alikes are told by their neighbours, and digits are read as letters in words that are all Latin by then.
 
 Every step leaves TURN alone, and changes nothing when done twice. The tables stand in this file and come from
 no package: an upgrade must not change what a trained model is shown. Unicode promises that for NFKC.
@@ -37,16 +36,18 @@ _JOINING = "\u0600-\u109f\u1700-\u1cff\ua800-\uabff\ufb50-\ufdff\ufe70-\ufefc"
 """Scripts whose letters join or stack, Arabic to Myanmar and their kin: a joiner there is spelling."""
 _WITHOUT_SPACES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 """Thai, Lao, Myanmar, Khmer: U+200B is where a word ends."""
-_SYMBOLS = "#*0-9\u00a9\u00ae\u2010-\u2bff\u3000-\u9fff\uf900-\ufaff\U0001f000-\U0003ffff\U000e007f"
-"""Emoji, what becomes one with a selector behind it, and ideographs."""
+_EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff\U000e007f"
+_SELECTED = "#*0-9\u00a9\u00ae\u2010-\u218f\u3000-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""What becomes an emoji with a selector behind it, and ideographs, which have several forms."""
+_FLAGS = "|".join("".join(chr(0xE0000 + ord(tag)) for tag in of) for of in ("gbeng", "gbsct", "gbwls"))
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]"
-    "|(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0000-\U000e007f]+"  # spell a flag after a black one
+    f"|(\U0001f3f4(?:{_FLAGS})\U000e007f)|[\U000e0000-\U000e007f]+"  # tags spell these three flags
 )
 _JOINERS = re.compile("[\u180e\u200b-\u200d\ufe00-\ufe0f]+")
 _SPELLING = re.compile(
     f"[{_WITHOUT_SPACES}][\u200b-\u200d]|[{_JOINING}][\u180e\u200c\u200d\ufe00]"
-    f"|[{_SYMBOLS}](?:[\ufe00-\ufe0f]\u200d?|\u200d)"
+    f"|[{_SELECTED}][\ufe00-\ufe0f]|[{_EMOJI}][\ufe00-\ufe0f]?(?:\u200d(?=[{_EMOJI}]))?"
 )
 
 
@@ -54,16 +55,15 @@ def zero_width(text: str) -> str:
     """Without characters that draw nothing, but for joiners and selectors where scripts and emoji need them.
 
     Soft hyphens, direction marks, word joiners and Hangul fillers are gone everywhere. A joiner stays after a
-    letter of a joining script (Persian, Hindi) or an emoji, U+200B where words end without a space (Thai,
-    Khmer): one, so that of a disguise in these scripts something is left.
+    letter of a joining script (Persian, Hindi) and between emoji, U+200B where words end without a space
+    (Thai, Khmer): one, so that of a disguise in these scripts something is left.
     """
-    return text if text.isascii() else _JOINERS.sub(_needed, _INVISIBLE.sub("", text))
+    return text if text.isascii() else _JOINERS.sub(_needed, _INVISIBLE.sub(r"\1", text))
 
 
 def _needed(found: re.Match[str]) -> str:
     """Of a run of joiners and selectors, what belongs to the character before it."""
-    before = found.string[max(0, found.start() - 1) : found.start()]
-    spelling = _SPELLING.match(before + found[0])
+    spelling = _SPELLING.match(found.string, found.start() - 1) if found.start() else None
     return spelling[0][1:] if spelling else ""
 
 
@@ -117,7 +117,11 @@ def confusables(text: str) -> str:
     """
     if text.isascii():
         return text
-    return _MIXED.sub(lambda found: found[0].translate(_LOOK_ALIKE), text)
+    return _MIXED.sub(_latin, text)
+
+
+def _latin(found: re.Match[str]) -> str:
+    return unicodedata.normalize("NFC", found[0].translate(_LOOK_ALIKE))  # a mark finds another letter
 
 
 # ---- leet ----------------------------------------------------------------------------------------------
@@ -125,11 +129,12 @@ def confusables(text: str) -> str:
 _LEET = str.maketrans("013457@$", "oieastas")
 _SIGNS = "013457@$"
 _SPELLED = re.compile(
-    rf"(?<![\w@$.'’*-])([{_LATIN}{_SIGNS}])([ .*_-])(?:[{_LATIN}{_SIGNS}]\2)+[{_LATIN}{_SIGNS}](?![\w@$'’*-])"
+    rf"(?<![\w@$.'’*{_MARKS}-])([{_LATIN}{_SIGNS}])([ .*_-])(?:[{_LATIN}{_SIGNS}]\2)+[{_LATIN}{_SIGNS}]"
+    rf"(?![\w@$'’*{_MARKS}-])"
 )
 _TOKEN = re.compile(r"\S+")
 _ADDRESS = re.compile(r"://|^www\.|@[\w-]+\.\w")
-_WORD = re.compile(rf"(?<![\w@$])[{_LATIN}{_SIGNS}]+(?![\w@$])")
+_WORD = re.compile(rf"(?<![\w@${_MARKS}])[{_LATIN}{_SIGNS}]+(?![\w@${_MARKS}])")
 _INSIDE = re.compile(rf"[{_LATIN}][{_SIGNS}]{{1,2}}[{_LATIN}]")
 
 

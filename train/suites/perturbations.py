@@ -24,11 +24,11 @@ _LETTERS = _LATIN + "\u0370-\u052f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3"  # of
 
 
 def _words(letters: str, more: str = "") -> re.Pattern[str]:
-    """Words of three or more of these letters; `more` may stand among them, but no mention's @ before."""
-    return re.compile(rf"(?<![\w@$/.:&])(?!@)(?=[{more}]*[{letters}])[{letters}{more}]{{3,}}(?![\w/:@$])")
+    """Words of three or more of these letters; `more` may stand among them."""
+    return re.compile(rf"(?<![\w@$/.:&])(?=[{more}]*[{letters}])[{letters}{more}]{{3,}}(?![\w/:@$])")
 
 
-_LATIN_WORD, _WORD, _ANY_WORD = _words(_LATIN), _words(_LETTERS), _words(_LETTERS, "0-9$@")
+_LATIN_WORD, _WORD, _ANY_WORD = _words(_LATIN), _words(_LETTERS), _words(_LETTERS, "0-9$")
 
 
 def perturb(text: str, kind: str, *, seed: int, key: str, held_out: bool = True) -> str:
@@ -39,11 +39,7 @@ def perturb(text: str, kind: str, *, seed: int, key: str, held_out: bool = True)
     """
     for part in kind.split("+"):
         draw = Random(int.from_bytes(sha256(f"{seed}\n{part}\n{key}".encode()).digest()))
-        text = (
-            algospeak(text, draw, "known")
-            if part == "algospeak" and not held_out
-            else SINGLE[part](text, draw)
-        )
+        text = (SINGLE if held_out else _TRAINING)[part](text, draw)
     return text
 
 
@@ -188,6 +184,11 @@ SINGLE: Mapping[str, Callable[[str, Random], str]] = {
     "algospeak": algospeak,
     "algospeak_held_out": partial(algospeak, entries="held_out"),
     "case": case,
+}
+_TRAINING = {
+    **SINGLE,
+    "algospeak": partial(algospeak, entries="known"),
+    "algospeak_held_out": lambda text, draw: text,
 }
 STACKED = ("leetspeak+spacing", "homoglyphs+zero_width", "algospeak+typos", "repeated+leetspeak")
 KINDS = (*SINGLE, *STACKED)

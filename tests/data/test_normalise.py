@@ -159,6 +159,20 @@ def test_the_encoder_shows_the_tokenizer_the_names(tokenizer: Any) -> None:
     assert named.digest != plain.digest
 
 
+@pytest.mark.parametrize(
+    ("file", "most"),
+    [
+        ("germeval2018/germeval2018.training.txt", {"zero-width": 0.0005, "nfkc": 0.002, "leet": 0.003}),
+        ("korean-hate-speech/train.tsv", {"zero-width": 0.0, "nfkc": 0.002, "leet": 0.0}),
+        ("davidson/labeled_data.csv", {"zero-width": 0.001, "nfkc": 0.003, "leet": 0.006}),
+    ],
+)
+def test_real_texts_are_hardly_touched(real_data: Path, file: str, most: dict[Step, float]) -> None:
+    lines = (real_data / file).read_text(encoding="utf-8").splitlines()
+    for step, share in (most | {"confusables": 0.0}).items():
+        assert sum(normaliser((step,))(line) != line for line in lines) <= share * len(lines), step
+
+
 def test_the_emoji_that_a_vocabulary_lacks(real_data: Path, tokenizer: Any) -> None:
     """What FIELD_NOTES measured: 960 of the 961 emoji of hatemoji-build's test are [UNK] to MiniLM."""
     with (real_data / "hatemoji-build" / "test.csv").open(newline="", encoding="utf-8") as stream:

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from train.suites.algospeak import Entries, coded
 
+Perturbation = Callable[[str, Random], str]
 T = TypeVar("T")
 
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏ"
@@ -82,8 +83,8 @@ def repeated(text: str, draw: Random) -> str:
 
 
 def typos(text: str, draw: Random) -> str:
-    """In a third of the words of four letters or more: two letters swapped, one dropped, doubled, or its
-    neighbour on a QWERTY keyboard hit. The first letter stays."""
+    """In about a third of the words of four letters or more: two letters swapped, one dropped, doubled, or
+    its neighbour on a QWERTY keyboard hit. The first letter stays."""
 
     def slip(word: str) -> str:
         at = 1 + int(draw.random() * (len(word) - 2))
@@ -131,13 +132,7 @@ _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _KEYS = {row[i]: row[max(0, i - 1) : i] + row[i + 1 : i + 2] for row in _ROWS for i in range(len(row))}
 
 
-def _some(
-    text: str,
-    draw: Random,
-    share: float,
-    change: Callable[[str], str],
-    shortest: int = 3,
-) -> str:
+def _some(text: str, draw: Random, share: float, change: Callable[[str], str], shortest: int = 3) -> str:
     """The text with `change` done to that share of its words, each drawn by itself."""
 
     def changed(word: re.Match[str]) -> str:
@@ -173,7 +168,7 @@ def _emoji_names() -> Mapping[str, str]:
     return {name: sign for name, sign in names.items() if name.isalpha() and name.islower()}
 
 
-SINGLE: Mapping[str, Callable[[str, Random], str]] = {
+SINGLE: Mapping[str, Perturbation] = {
     "leetspeak": leetspeak,
     "spacing": spacing,
     "zero_width": zero_width,
@@ -185,7 +180,7 @@ SINGLE: Mapping[str, Callable[[str, Random], str]] = {
     "algospeak_held_out": partial(algospeak, entries="held_out"),
     "case": case,
 }
-_TRAINING = {
+_TRAINING: Mapping[str, Perturbation] = {
     **SINGLE,
     "algospeak": partial(algospeak, entries="known"),
     "algospeak_held_out": lambda text, draw: text,

@@ -261,6 +261,7 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     from train import publishing
     from train.assessment import judge
     from train.evaluation import operating_points
+    from train.evaluation.calibration import foldable
     from train.loop.checkpoints import add, open_checkpoint
     from train.model.classifier import load
     from train.report.page import write as write_report
@@ -274,8 +275,14 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     classifier.model.to(job.accelerator.device)
     found = {split: _score(job, classifier, split, step) for split in ("calibration", "dev", "test")}
     constraints = {label: recipe.policy.labels[label].constraint for label in corpus.labels}
+    rows = corpus.rows("calibration")
     points = operating_points.fit(
-        constraints, corpus.targets[corpus.rows("calibration")], found["calibration"], corpus.labels
+        constraints,
+        corpus.targets[rows],
+        found["calibration"],
+        corpus.labels,
+        corpus.column("group", rows),
+        foldable(classifier.head_has_bias),
     )
     if not (job.run and job.wandb):
         return {}

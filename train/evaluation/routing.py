@@ -19,6 +19,7 @@ from train.evaluation.predictions import Predictions
 
 LEVEL = 0.95
 MOST_POINTS = 200
+_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 Counts = npt.NDArray[np.intp]
 
@@ -49,22 +50,23 @@ def routing(
         pi = prevalence.get(label) if isinstance(prevalence, Mapping) else prevalence
         positive, member, flag = predictions.targets[rows, j] > 0.5, group[rows], predictions.flags[rows, j]
         cells = Routes(positive, predictions.scores[rows, j], flag)
-        drawn: dict[str, list[Floats]] = {}
-        for counts in group_counts(group, resamples, seed):
-            for metric, values in cells.figures(target_recall, pi, counts[:, member]).items():
-                drawn.setdefault(metric, []).append(values)
         plus, minus, alarms = (
             len(np.unique(member[part])) for part in (positive, ~positive, flag & ~positive)
         )
+        enough = min(plus, minus) >= ENOUGH_GROUPS
+        drawn = [
+            cells.figures(target_recall, pi, counts[:, member])
+            for counts in group_counts(group, resamples if enough else 0, seed)
+        ]
         for metric, of_set in cells.figures(target_recall, pi, np.ones(len(rows), np.intp)).items():
             value = float(of_set)
             figures[f"{name}/{label}/{metric}"] = None if np.isnan(value) else value
-            if np.isnan(value) or min(plus, minus) < ENOUGH_GROUPS:
+            if np.isnan(value) or not enough:
                 continue
-            tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-            low, high = (float(end) for end in np.nanquantile(np.concatenate(drawn[metric]), tails))
-            if metric.startswith("precision") and pi is not None and alarms < ENOUGH_GROUPS:
+            if metric.startswith("precision@") and pi is not None and alarms < ENOUGH_GROUPS:
                 low, high = _exact(positive, flag, plus, minus, pi)
+            else:
+                low, high = np.nanquantile(np.concatenate([part[metric] for part in drawn]), _TAILS).tolist()
             if low < high:
                 bounds[f"{name}/{label}/{metric}"] = (low, high)
     return figures, bounds
@@ -111,9 +113,8 @@ class Routes:
     def covered(self, counts: Counts) -> tuple[Counts, Counts]:
         """(texts, wrong decisions) [..., T] at or above each distinct confidence, the surest first."""
         wrong = np.where(self._positive != self._flag, counts, 0)
-        return _cumulated(counts, self._surest, self._surest_ties), _cumulated(
-            wrong, self._surest, self._surest_ties
-        )
+        covered, errors = (_cumulated(part, self._surest, self._surest_ties) for part in (counts, wrong))
+        return covered, errors
 
     def aurc(self, counts: Counts) -> tuple[Floats, Floats]:
         """(AURC, the part of it that a perfect order of the same decisions would not have).

@@ -148,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             corpus.targets[corpus.rows("calibration")],
             found["calibration"],
             corpus.labels,
+            corpus.column("group", corpus.rows("calibration")),
         )
         verdict = judge(corpus, "test", found["test"], points, with_intervals=True)
         dev = judge(corpus, "dev", found["dev"], points)

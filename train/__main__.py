@@ -244,7 +244,7 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     classifier = load(best, job.precision)
     classifier.model.to(job.accelerator.device)
     logits = {split: score(job, classifier, split, step) for split in ("calibration", "dev", "test")}
-    points = fit_points(job, logits["calibration"])
+    points = fit_points(job, classifier, logits["calibration"])
     splits = {split: predictions(corpus, split, logits[split], points) for split in logits}
     rows = corpus.rows("test")
     asked = examiner(job, classifier, points, step).everything(

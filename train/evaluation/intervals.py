@@ -59,7 +59,7 @@ def intervals(
     ranked: bool = True,
 ) -> dict[str, tuple[float, float]]:
     """(low, high) under the keys of `measure`, for auprc, auroc, auroc_within, f1, precision, recall, fpr and
-    recall@fpr of each label, the three macro figures, any/fpr and any/recall. A figure without one has no key.
+    recall@fpr of each label, the three macro figures, any/fpr and any/recall. A figure that has none, no key.
 
     The macro figures have one only if each sufficient label has. Equal arguments give equal intervals.
     ranked: False leaves out what ranks (auprc, aurocs, recall@fpr), which cost most of the time.
@@ -123,9 +123,9 @@ def _labels(predictions: Predictions, group: Positions, recall_fpr: float, ranke
         flag = predictions.flags[rows, j]
         of = group[rows]
         plus, minus = len(np.unique(of[positive])), len(np.unique(of[~positive]))
-        flagged = len(np.unique(of[flag]))
         both = min(plus, minus)
-        groups = {"f1": both, "precision": min(both, flagged), "recall": plus, "fpr": minus}
+        flags = len(np.unique(of[flag]))
+        groups = {"f1": both, "precision": min(both, flags), "recall": plus, "fpr": minus}
         ranking: Ranking | None = None
         within: WithinSources | None = None
         if ranked:

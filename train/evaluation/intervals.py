@@ -100,7 +100,7 @@ def clopper_pearson(hits: int, trials: int, level: float) -> tuple[float, float]
 
 
 def group_counts(group: Positions, resamples: int, seed: int) -> Iterator[npt.NDArray[np.intp]]:
-    """How often each resample draws each group: counts [k, groups], k resamples at a time, `resamples` in all.
+    """How often each resample draws each group: counts [k, groups], k of the resamples at a time.
 
     group: [n], numbers from 0 of the rows' groups; without a row nothing is drawn.
     """

@@ -1,7 +1,7 @@
 """Figures that can be measured again on a resample, and so have an interval: rows of a set in, figures out.
 
-What `measure` and `intervals` are to a set's own figures, these are to all that compares parts of a set: areas
-and shares of any rows, means, and differences of two figures, on the same draws of whole groups.
+What `measure` and `intervals` are to a set's own figures, these are to all that compares parts of a set:
+areas and shares of any rows, means, and differences of two figures, on the same draws of whole groups.
 """
 
 from __future__ import annotations

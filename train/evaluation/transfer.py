@@ -22,11 +22,11 @@ def at_english(
 ) -> tuple[Figures, Bounds]:
     """Recall and FPR of each language, had the threshold been fitted on English calibration rows alone.
 
-    Keys `<name>/<label>/<recall_at_english or fpr_at_english>/lang=<value>`, beside n, positives and negatives,
-    for labels that English calibration rows know. Nothing where the slice `lang` has not two values, en among
-    them. As the run's own, the threshold is chosen among calibrated probabilities, of real and synthetic rows.
-    That they were calibrated on all languages does not matter: a rising curve changes no order, and an order
-    is all that a threshold's errors depend on.
+    Keys `<name>/<label>/<recall_at_english or fpr_at_english>/lang=<value>`, beside n, positives and
+    negatives, for labels that English calibration rows know; nothing where the slice `lang` has not two
+    values, en among them. As the run's own, the threshold is chosen among calibrated probabilities, of real
+    and synthetic rows. That these were calibrated on all languages changes no flag: a rising curve keeps the
+    order of texts, which is all that a threshold chosen between two of them depends on.
     """
     spoken, fitted = judged.slices.get("lang"), calibration.slices.get("lang")
     languages = [] if spoken is None else sorted({value for value in spoken if value is not None})
@@ -54,9 +54,12 @@ def at_english(
 
 
 def synthetic_gaps(predictions: Predictions, name: str) -> tuple[Figures, Bounds]:
-    """`<name>/<label>/<auroc_gap, recall_gap or fpr_gap>/synthetic=true`: the figure of synthetic rows less that
-    of real ones, for labels of which both know ENOUGH positives and negatives; n, positives and negatives are
-    the synthetic ones. A recall that is much higher says that the made texts are easier than the world's."""
+    """Figures of synthetic rows less those of real ones, with 95% intervals.
+
+    Keys `<name>/<label>/<auroc_gap, recall_gap or fpr_gap>/synthetic=true`, for labels of which both know
+    ENOUGH positives and negatives; n, positives and negatives are the synthetic ones. Above 0 in recall or
+    auroc, the made texts are easier than the world's.
+    """
     figures: Figures = {}
     measured: dict[str, Measured] = {}
     for j, label in enumerate(predictions.labels):
@@ -77,15 +80,16 @@ def synthetic_gaps(predictions: Predictions, name: str) -> tuple[Figures, Bounds
 
 
 def flag_rates(predictions: Predictions, name: str) -> tuple[Figures, Bounds]:
-    """`<name>/<label>/flags_per_1000` of every 1,000 texts, whatever is known of them, and `texts`, their number:
-    of labels that no text of the set knows (only synthetic text speaks of them, say), and of any label.
+    """How many of 1,000 texts are flagged, whatever is known of them: figures and 95% intervals.
 
-    Of a label nobody looked for, this is all that real text tells: an upper end of its false alarms. Of two
-    intervals, over groups and the exact one that takes texts as independent, the ends that are further out.
+    Keys `<name>/<label>/flags_per_1000`, beside `texts`, of any label and of each that no text of the set
+    knows, as when only synthetic text speaks of it: where such harm is rare, nearly all of its flags are
+    false. Each end of an interval is the further out of two: over groups, and the exact one that takes texts
+    as independent.
     """
-    unknown = [j for j in range(len(predictions.labels)) if not np.isfinite(predictions.targets[:, j]).any()]
-    flags = {predictions.labels[j]: predictions.flags[:, j] for j in unknown}
-    flags["any"] = predictions.flags.any(axis=1)
+    unknown = np.flatnonzero(~np.isfinite(predictions.targets).any(axis=0))
+    flags: dict[str, Bools] = {predictions.labels[j]: predictions.flags[:, j] for j in unknown}
+    flags["any"] = np.asarray(predictions.flags.any(axis=1))
     n, rows = len(predictions), np.arange(len(predictions))
     measured = {f"{name}/{label}/flags_per_1000": share(rows, flag) for label, flag in flags.items()}
     shares, bounds = told(measured, predictions.group)

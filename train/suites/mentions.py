@@ -36,7 +36,7 @@ class Dialect(Spec):
     lang: str
     words: Words
     patterns: dict[str, str]
-    """Word -> regular expression around it, for what a list of words cannot say; on plain words, see `_plain`."""
+    """Word -> regular expression around it, on `_plain` text: what a list of words cannot say."""
 
 
 class Lexicon(Spec):

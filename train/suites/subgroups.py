@@ -1,7 +1,7 @@
 """Unintended bias: does a label's score rank texts that mention a group as well as those that do not?
 
-Borkan, Dixon, Sorensen, Thain & Vasserman (2019), "Nuanced Metrics for Measuring Unintended Bias with Real Data
-for Text Classification", arXiv:1903.04561.
+Borkan, Dixon, Sorensen, Thain & Vasserman (2019), "Nuanced Metrics for Measuring Unintended Bias with Real
+Data for Text Classification", arXiv:1903.04561.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from train.evaluation.predictions import Predictions
 METRICS = ("subgroup_auc", "bpsn_auc", "bnsp_auc", "recall", "fpr", "recall_gap", "fpr_gap")
 
 
-def subgroups(
-    predictions: Predictions, mentions: Mapping[str, Bools], name: str
-) -> tuple[Figures, Bounds]:
+def subgroups(predictions: Predictions, mentions: Mapping[str, Bools], name: str) -> tuple[Figures, Bounds]:
     """Figures and 95% intervals under `<name>/<label>/<metric>/<group>`; mentions: `identity=<group>` or the
     like -> which texts [n], as `mentions` finds them.
 
     subgroup_auc: the group's positives against its negatives. bpsn_auc: background positives against the
     group's negatives; low where a mention alone raises scores. bnsp_auc: the group's positives against
     background negatives; low where a mention lowers them. recall and fpr at the operating points; recall_gap
-    and fpr_gap: those less the background's. n, positives and negatives are the group's. The background: texts
-    without a mention, from those sources that have one with it (or a group of one language would be set
-    against texts of another). With fewer than ENOUGH of the positives or negatives that a figure rests on it
-    is None, and a group with fewer known cells is left out.
+    and fpr_gap: those less the background's. n, positives and negatives are the group's.
+
+    The background: texts without a mention, from those sources that have one with it; or a group of one
+    language would be set against texts of another. A figure is None on fewer than ENOUGH positives or
+    negatives, and a group with fewer known cells is left out.
     """
     figures: Figures = {}
     measured: dict[str, Measured] = {}
@@ -76,7 +75,7 @@ def _figures(
 
 
 def worst(figures: Mapping[str, object], key: str, slice_: str, most: bool) -> tuple[str, float] | None:
-    """(value of the slice that fares worst, its figure) of `<key>/<slice_>=<value>`; None where none is known.
+    """(the value of a slice that fares worst, its figure) of keys `<key>/<slice_>=<value>`; None without one.
 
     key: such as test/hate/bpsn_auc. most: the highest figure is the worst, as a false positive rate's.
     """

@@ -8,57 +8,68 @@ from __future__ import annotations
 
 import numpy as np
 
+from train.evaluation.intervals import Positions
 from train.evaluation.measured import Bounds, Figures, Measured, mean, share, told
 from train.evaluation.metrics import decided
 from train.evaluation.predictions import Predictions
 
 
 def swaps(predictions: Predictions, name: str) -> tuple[Figures, Bounds]:
-    """Figures and 95% intervals, over frames whose known cells agree, `<kind>` being allowed or harmful:
+    """Figures and 95% intervals of each label, over frames whose rows agree on it, allowed or harmful.
 
-    `<name>/<label>/<metric>/frame=<kind>`: spread (highest less lowest probability in a frame), deviation
-    (their standard deviation), both as means over frames, and flag_changes, the share of frames in which some
-    terms are flagged and others are not. `<name>/<label>/excess/term=<term>`: how far a term's probability
-    lies above its frame's mean, as a mean over allowed frames; the highest is of the term that is worst off.
-    n is frames; positives are harmful ones, negatives allowed ones.
+    `<name>/<label>/<metric>/frame=<allowed or harmful>`, means over frames: spread (highest less lowest
+    probability in a frame), deviation (their standard deviation), flag_changes (share of frames in which some
+    terms are flagged and others are not). `<name>/<label>/excess/term=<term>`: how far a term's probability
+    lies above its frame's mean, over allowed frames; the highest is of the term that is worst off. n is
+    frames, positives harmful ones, negatives allowed ones.
     """
     figures: Figures = {}
     measured: dict[str, Measured] = {}
-    _, of = np.unique(predictions.group, return_inverse=True)
     term = predictions.slices["term"]
     for j, label in enumerate(predictions.labels):
-        rows = np.flatnonzero(decided(predictions.targets[:, j]))
-        frames = [rows[of[rows] == frame] for frame in np.unique(of[rows])]
-        # of each frame one row stands for it, where there are two terms to compare and one answer to both
-        frames = [frame for frame in frames if len(frame) > 1 and len(set(predictions.targets[frame, j] > 0.5)) == 1]
         score, flag = predictions.scores[:, j].astype(np.float64), predictions.flags[:, j]
-        spread, deviation, above = np.zeros((3, len(predictions)))
-        changes = np.zeros(len(predictions), dtype=bool)
-        for frame in frames:
-            first, found = frame[0], score[frame]
-            spread[first], deviation[first] = np.ptp(found), found.std()
-            changes[first] = len(set(flag[frame])) > 1
-            above[frame] = found - found.mean()
-        for harmful in (False, True):
-            chosen = [frame for frame in frames if (predictions.targets[frame[0], j] > 0.5) == harmful]
-            if not chosen:
+        for kind, frames in _frames(predictions, j).items():
+            if not frames:
                 continue
-            part, first = f"frame={'harmful' if harmful else 'allowed'}", np.array([frame[0] for frame in chosen])
-            figures |= _counts(f"{name}/{label}", part, len(chosen), harmful)
+            spread, deviation, excess = np.zeros((3, len(predictions)))
+            changes = np.zeros(len(predictions), dtype=bool)
+            for frame in frames:  # its first row stands for it
+                spread[frame[0]], deviation[frame[0]] = np.ptp(score[frame]), score[frame].std()
+                changes[frame[0]] = flag[frame].any() and not flag[frame].all()
+                excess[frame] = score[frame] - score[frame].mean()
+            first, part = np.array([frame[0] for frame in frames]), f"frame={kind}"
+            figures |= _counts(f"{name}/{label}", part, kind, len(frames))
             measured[f"{name}/{label}/spread/{part}"] = mean(first, spread)
             measured[f"{name}/{label}/deviation/{part}"] = mean(first, deviation)
             measured[f"{name}/{label}/flag_changes/{part}"] = share(first, changes)
-            if harmful:
+            if kind == "harmful":
                 continue
-            members = np.concatenate(chosen)
-            for value in sorted(set(term[members])):
-                mine = members[term[members] == value]
-                figures |= _counts(f"{name}/{label}", f"term={value}", len(mine), harmful)
-                measured[f"{name}/{label}/excess/term={value}"] = mean(mine, above)
+            rows = np.concatenate(frames)
+            for value in sorted(set(term[rows])):
+                mine, part = rows[term[rows] == value], f"term={value}"
+                figures |= _counts(f"{name}/{label}", part, kind, len(mine))
+                measured[f"{name}/{label}/excess/{part}"] = mean(mine, excess)
     values, bounds = told(measured, predictions.group)
     return figures | values, bounds
 
 
-def _counts(key: str, part: str, frames: int, harmful: bool) -> Figures:
-    counts = {"n": frames, "positives": frames * harmful, "negatives": frames * (not harmful)}
+def _frames(predictions: Predictions, column: int) -> dict[str, list[Positions]]:
+    """The rows of each frame, by kind; frames of one row, or whose rows disagree, are of neither."""
+    target = predictions.targets[:, column]
+    rows = np.flatnonzero(decided(target))
+    _, of = np.unique(predictions.group[rows], return_inverse=True)
+    frames = [rows[of == frame] for frame in range(of.max(initial=-1) + 1)]
+    several = [frame for frame in frames if len(frame) > 1]
+    return {
+        "allowed": [frame for frame in several if (target[frame] < 0.5).all()],
+        "harmful": [frame for frame in several if (target[frame] > 0.5).all()],
+    }
+
+
+def _counts(key: str, part: str, kind: str, frames: int) -> Figures:
+    counts = {
+        "n": frames,
+        "positives": frames * (kind == "harmful"),
+        "negatives": frames * (kind == "allowed"),
+    }
     return {f"{key}/{metric}/{part}": count for metric, count in counts.items()}

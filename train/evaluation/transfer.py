@@ -87,6 +87,8 @@ def flag_rates(predictions: Predictions, name: str) -> tuple[Figures, Bounds]:
     false. Each end of an interval is the further out of two: over groups, and the exact one that takes texts
     as independent.
     """
+    if not len(predictions):
+        return {}, {}
     unknown = np.flatnonzero(~np.isfinite(predictions.targets).any(axis=0))
     flags: dict[str, Bools] = {predictions.labels[j]: predictions.flags[:, j] for j in unknown}
     flags["any"] = np.asarray(predictions.flags.any(axis=1))
@@ -95,7 +97,7 @@ def flag_rates(predictions: Predictions, name: str) -> tuple[Figures, Bounds]:
     shares, bounds = told(measured, predictions.group)
     figures: Figures = {f"{name}/{label}/texts": n for label in flags}
     for key, value in shares.items():
-        assert isinstance(value, float)
+        assert isinstance(value, float)  # there are texts
         figures[key] = 1000 * value
         if key in bounds:
             exact = clopper_pearson(round(value * n), n, LEVEL)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from train.suites.mentions import lexicon, mentions
+from train.suites.mentions import from_slices, lexicon, mentions, to_slices
 
 
 def named(text: str, language: str | None = None) -> set[str]:
@@ -70,6 +70,16 @@ def test_names_are_told_apart() -> None:
     kinds = lexicon().identity
     names = [*kinds, *(group for groups in kinds.values() for group in groups)]
     assert len(names) == len(set(names))
+
+
+def test_mentions_outlive_the_texts_as_slices() -> None:
+    found = mentions(["muslim women", "nobody", "she finna go with the girls"])
+    slices = to_slices(found)
+    assert slices["identity"].tolist() == ["religion muslim sex_gender women", None, "sex_gender women"]
+    back = from_slices(slices)
+    assert back.keys() == {key for key, rows in found.items() if rows.any()}
+    assert all((rows == found[key]).all() for key, rows in back.items())
+    assert from_slices({}) == {} and from_slices(to_slices(mentions([]))) == {}
 
 
 def test_no_text_and_many_texts() -> None:

@@ -91,6 +91,7 @@ def telling_words(
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.multiclass import OneVsRestClassifier
     from sklearn.pipeline import make_pipeline
 
     chosen = np.sort(np.random.default_rng(seed).permutation(len(texts))[:MOST_TEXTS])
@@ -101,7 +102,8 @@ def telling_words(
     scores = np.zeros((len(said), len(names)))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     for seen, held in folds.split(said, of, group):
-        model = make_pipeline(TfidfVectorizer(min_df=2, sublinear_tf=True), LogisticRegression(C=10))
+        one = LogisticRegression(C=10, solver="liblinear")  # ten times faster here than all at once by lbfgs
+        model = make_pipeline(TfidfVectorizer(min_df=2, sublinear_tf=True), OneVsRestClassifier(one))
         model.fit([said[row] for row in seen], of[seen])
         scores[np.ix_(held, model.classes_)] = model.predict_proba([said[row] for row in held])
     figures: Figures = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -97,6 +97,30 @@ def mentions(
         for word, pattern in dialect.patterns.items():
             rows += [row for row in index.rows(word) if re.search(pattern, said[row])]
         found[f"dialect={name}"] = mask(rows)
+    return found
+
+
+def to_slices(found: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, npt.NDArray[np.object_]]:
+    """Mentions as slices `identity` and `dialect` of predictions: a text's names, spaces between, or None.
+
+    So a finished run, which keeps no text, can be judged again: `from_slices` reads them back.
+    """
+    slices: dict[str, npt.NDArray[np.object_]] = {}
+    for kind in ("identity", "dialect"):
+        rows = {key.partition("=")[2]: chosen for key, chosen in found.items() if key.startswith(f"{kind}=")}
+        names = np.array(list(rows), dtype=object)
+        by_text = np.column_stack(list(rows.values()))
+        slices[kind] = np.array([" ".join(names[row]) or None for row in by_text], dtype=object)
+    return slices
+
+
+def from_slices(slices: Mapping[str, npt.NDArray[np.object_]]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Mentions [n] from the slices that `to_slices` made, of names that some text has."""
+    found: dict[str, npt.NDArray[np.bool_]] = {}
+    for kind in ("identity", "dialect"):
+        said = [set((names or "").split()) for names in slices.get(kind, ())]
+        for name in sorted(set().union(*said)):
+            found[f"{kind}={name}"] = np.array([name in names for names in said])
     return found
 
 

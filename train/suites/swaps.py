@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from train.evaluation.intervals import Positions
+from train.evaluation.intervals import ENOUGH_GROUPS, Positions
 from train.evaluation.measured import Bounds, Figures, Measured, mean, share, told
 from train.evaluation.metrics import decided
 from train.evaluation.predictions import Predictions
@@ -20,8 +20,8 @@ def swaps(predictions: Predictions, name: str) -> tuple[Figures, Bounds]:
     `<name>/<label>/<metric>/frame=<allowed or harmful>`, means over frames: spread (highest less lowest
     probability in a frame), deviation (their standard deviation), flag_changes (share of frames in which some
     terms are flagged and others are not). `<name>/<label>/excess/term=<term>`: how far a term's probability
-    lies above its frame's mean, over allowed frames; the highest is of the term that is worst off. n is
-    frames, positives harmful ones, negatives allowed ones.
+    lies above its frame's mean, over allowed frames, None in fewer than ENOUGH_GROUPS; the highest is of the
+    term that is worst off. n is frames, positives harmful ones, negatives allowed ones.
     """
     figures: Figures = {}
     measured: dict[str, Measured] = {}
@@ -48,7 +48,9 @@ def swaps(predictions: Predictions, name: str) -> tuple[Figures, Bounds]:
             for value in sorted(set(term[rows])):
                 mine, part = rows[term[rows] == value], f"term={value}"
                 figures |= _counts(f"{name}/{label}", part, kind, len(mine))
-                measured[f"{name}/{label}/excess/{part}"] = mean(mine, excess)
+                figures[f"{name}/{label}/excess/{part}"] = None
+                if len(mine) >= ENOUGH_GROUPS:
+                    measured[f"{name}/{label}/excess/{part}"] = mean(mine, excess)
     values, bounds = told(measured, predictions.group)
     return figures | values, bounds
 

@@ -69,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one JSON document on stdout")
     evaluate.set_defaults(work=_evaluate)
 
+    transfer = verbs.add_parser(
+        "transfer", help="train a recipe without each source in turn: how does it do on an unseen one?"
+    )
+    _recipe(transfer)
+    transfer.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    transfer.set_defaults(work=_transfer)
+
     report = verbs.add_parser("report", help="write a finished run's report.html again, from its files")
     report.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
     report.set_defaults(work=_report)
@@ -175,6 +182,21 @@ def _evaluate(options: argparse.Namespace) -> int:
     else:
         show(summary, Terminal())
     return exit_code(summary)
+
+
+def _transfer(options: argparse.Namespace) -> int:
+    from train.__main__ import train
+    from train.recipe import load
+    from train.terminal import Terminal
+    from train.transfer import leave_one_out, table
+
+    recipe = load(options.recipe, options.override)
+    found = leave_one_out(recipe, lambda variant: Path(train(variant)["run"]))
+    if options.json:
+        sys.stdout.write(json.dumps(found, allow_nan=False) + "\n")
+    else:
+        Terminal().show(table(found))
+    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -67,7 +67,7 @@ def resolve(recipe: Recipe) -> Resolved:
     encoder = Encoder(tokenizer, recipe.model)
     corpus = build(recipe.data, recipe.labels, sources, encoder, recipe.problem)
     mixture = mix(
-        recipe.data.sources,
+        recipe.data.trained,
         corpus.source[corpus.rows("train")],
         recipe.data.epoch_rows,
         recipe.data.seed,

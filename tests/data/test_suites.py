@@ -15,7 +15,8 @@ from train.policy import Policy
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SUITES = RECIPES / "suites"
-FILES = sorted(SUITES.glob("*/*.jsonl"))
+FRAMES = sorted(SUITES.glob("identity/*.jsonl"))
+FILES = sorted({*SUITES.glob("*/*.jsonl")} - {*FRAMES})
 SURFACES = {"message", "comment", "caption", "search", "chat"}
 
 
@@ -67,11 +68,31 @@ def test_a_file_keeps_the_format(path: Path, labels: set[str], functionalities: 
     assert all(count >= 12 for count in by_functionality.values()), by_functionality
 
 
+@pytest.mark.parametrize("path", FRAMES, ids=lambda path: path.stem)
+def test_the_rows_of_a_frame_differ_in_the_group_alone(path: Path) -> None:
+    keys = {"id", "frame", "term", "kind", "split", "lang", "surface", "text", "hate"}
+    by_frame = defaultdict(list)
+    for case in cases(path):
+        assert case.keys() - {"harassment"} == keys and case["surface"] in SURFACES, case["id"]
+        assert case["lang"] == path.stem and case["id"] == f"{case['frame']}-{case['term']}"
+        # an attack on a group says nothing of harassment of a person; a warm sentence rules out both
+        assert case.get("harassment") == (None if case["hate"] else 0), case["id"]
+        by_frame[case["frame"]].append(case)
+    kinds = {case["term"]: case["kind"] for members in by_frame.values() for case in members}
+    assert len(kinds) == 15 and len(set(kinds.values())) == 6
+    for members in by_frame.values():
+        assert len({(case["split"], case["surface"], case["hate"]) for case in members}) == 1
+        terms = [case["term"] for case in members]
+        assert sorted(terms) == sorted(kinds.keys() - ({"older"} if members[0]["hate"] else set()))
+    splits = Counter((members[0]["hate"], members[0]["split"]) for members in by_frame.values())
+    assert len(splits) == 4  # both kinds of frames, in both parts
+
+
 def test_nothing_stands_twice_or_in_the_seed_corpus(functionalities: dict[str, Any]) -> None:
-    every = [case for path in FILES for case in cases(path)]
+    every = [case for path in (*FILES, *FRAMES) for case in cases(path)]
     assert len({case["id"] for case in every}) == len(every)
     assert len({wording(case) for case in every}) == len(every)
-    assert {case["functionality"] for case in every} == set(functionalities)
+    assert {case["functionality"] for case in every if "functionality" in case} == set(functionalities)
     folders = [folder for folder in (RECIPES / "seed").iterdir() if folder.is_dir()]
     seed = {" ".join(row["text"].casefold().split()) for f in folders for _, row in grammar.rows(f)}
     assert len(seed) > 9000

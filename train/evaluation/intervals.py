@@ -8,7 +8,7 @@ they run a little narrow for shares close to 0 or 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,6 +99,20 @@ def clopper_pearson(hits: int, trials: int, level: float) -> tuple[float, float]
     return low, high
 
 
+def group_counts(group: Positions, resamples: int, seed: int) -> Iterator[npt.NDArray[np.intp]]:
+    """How often each resample draws each group: counts [k, groups], k of the resamples at a time.
+
+    group: [n], numbers from 0 of the rows' groups; without a row nothing is drawn.
+    """
+    random = np.random.default_rng(seed)
+    n_groups = int(group.max()) + 1 if len(group) else 0
+    at_once = max(1, _CELLS_AT_ONCE // max(1, len(group)))
+    for start in range(0, resamples if n_groups else 0, at_once):
+        size = min(at_once, resamples - start)
+        drawn = random.integers(n_groups, size=(size, n_groups)) + n_groups * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * n_groups).reshape(size, n_groups)
+
+
 def _labels(predictions: Predictions, group: Positions, recall_fpr: float, ranked: bool) -> list[_Label]:
     labels = []
     for j, name in enumerate(predictions.labels):
@@ -130,16 +144,8 @@ def _draws(
     labels: list[_Label], group: Positions, resamples: int, seed: int, recall_fpr: float
 ) -> dict[str, Floats]:
     """`<label>/<metric>` -> its value in each resample [resamples], for metrics with enough groups."""
-    random = np.random.default_rng(seed)
-    n_groups = int(group.max()) + 1 if len(group) else 0
-    if not n_groups:
-        return {}
     parts: dict[str, list[Floats]] = {}
-    at_once = max(1, _CELLS_AT_ONCE // len(group))
-    for start in range(0, resamples, at_once):
-        size = min(at_once, resamples - start)
-        drawn = random.integers(n_groups, size=(size, n_groups)) + n_groups * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * n_groups).reshape(size, n_groups)
+    for counts in group_counts(group, resamples, seed):
         for label in labels:
             if max(label.groups.values()) < ENOUGH_GROUPS:
                 continue

@@ -154,6 +154,12 @@ def test_f_latency_by_hand():
     assert bounds == {f"s/{label}/false_alarms": pytest.approx(exact) for label in ("grooming", "any")}
 
 
+def test_whoever_flags_everything_at_once_is_fast_and_alarms():
+    figures, _ = conversations(unfolded([(1, 3, flags(1, 6)), (0, None, flags(1, 6))] * 4), "s")
+    assert figures["s/any/speed"] == 1 and figures["s/any/f_latency"] == pytest.approx(2 / 3)
+    assert figures["s/any/false_alarms"] == 1000 and figures["s/any/delay"] == -2
+
+
 def test_a_flag_that_is_taken_back_counts_from_where_it_was():
     figures, _ = conversations(unfolded([(1, 3, [False, True, False, False]), (0, None, [False])]), "s")
     assert figures["s/grooming/delay"] == -1 and figures["s/grooming/found/onset=before"] == 1

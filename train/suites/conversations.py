@@ -75,11 +75,12 @@ def conversations(predictions: Predictions, name: str) -> tuple[Figures, Bounds]
     whether it was ever found. speed: 1 less the median `penalty` of those found; f_latency: F1 of
     conversations times speed (Sadeque, Xu & Bethard 2018, WSDM, doi:10.1145/3159652.3159725); whoever flags
     everything at once has all the speed, and 2/3 where half is harmful, so it never stands alone.
-    false_alarms: how many of 1,000 benign conversations are ever flagged. found/onset=<before, at or after>: share of the
-    harmful ones with a known onset that are first flagged there; the rest is not found. delay: median turns
-    from onset to flag, of those found. Below 0 the flag came before a careful moderator would have stepped
-    in: that is foresight only where benign conversations with the same opening are left alone, so it is read
-    beside false_alarms.
+    false_alarms: how many of 1,000 benign conversations are ever flagged.
+
+    found/onset=<before, at or after>: share of the harmful ones with a known onset that are first flagged
+    there; the rest is not found. delay: median turns from onset to flag, of those found. Below 0 the flag
+    came before a careful moderator would have stepped in: that is foresight only where benign conversations
+    with the same opening are left alone, so it is read beside false_alarms.
 
     positives and negatives count conversations, with the suffix where there is one. Intervals resample groups
     (the pairs), but for false_alarms, whose is exact. `any` is as in `measure`: a harmful conversation is

@@ -16,6 +16,8 @@ from train.errors import InputError, Problem
 from train.files import canonical_json, sha256_bytes
 
 Document = dict[str, Any]
+MOST = 3
+"""Reasons that a message lists."""
 
 
 def compare(sides: Sequence[Side], advance: Callable[[int], None] = lambda sets: None) -> Document:
@@ -27,7 +29,9 @@ def compare(sides: Sequence[Side], advance: Callable[[int], None] = lambda sets:
     Raises InputError where a side shares no set with the first.
     """
     lines = [shared_sets(sides[0], side) for side in sides[1:]]
-    if problems := [_nothing(sides[0], b, found) for b, found in zip(sides[1:], lines, strict=True) if not found.parts]:
+    if problems := [
+        _nothing(sides[0], b, found) for b, found in zip(sides[1:], lines, strict=True) if not found.parts
+    ]:
         raise InputError(problems)
     return {
         "schema": 1,
@@ -97,7 +101,9 @@ def _name(sides: Sequence[Side]) -> str:
 
 
 def _nothing(a: Side, b: Side, found: Shared) -> Problem:
-    reasons = "; ".join(f"{out.set or out.label}: {out.reason}" for out in found.left_out)
-    what = f"no set of texts is the same as in {a.name}" + (f" ({reasons})" if reasons else "")
+    reasons = [f"{out.set or out.label}: {out.reason}" for out in found.left_out[:MOST]]
+    if len(found.left_out) > MOST:
+        reasons.append(f"and {len(found.left_out) - MOST} more")
+    what = f"no set of texts is the same as in {a.name} ({'; '.join(reasons) or 'no predictions'})"
     remedy = "compare runs whose data.split and sources agree, or evaluate both on one suite"
     return Problem(b.name, what, "predictions of the same texts with the same labels", remedy)

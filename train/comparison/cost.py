@@ -1,4 +1,4 @@
-"""What a side's training took, beside what it gave: the runs' own logs go in, means over the runs come out."""
+"""What a side's training took, beside what it gave: the runs' own logs go in, means over runs come out."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ recipes has to bear training seeds, too. A figure of seed i on texts T is
 The variance s^2 of n runs' figures estimates var(seed) + var(both), of which the mean of the resamples
 already holds var(both) / n; what the resamples of single runs vary about their mean estimates var(both)
 alone. What s^2 exceeds it by is added. Degrees of freedom are Welch's and Satterthwaite's (Satterthwaite
-1946; Welch 1947): with three seeds a side a bootstrap of seeds, or a normal interval, would be far too narrow.
+1946; Welch 1947): with three seeds a side a bootstrap of seeds, or a normal interval, is far too narrow.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def estimate(a: Floats, b: Floats, drawn_a: Floats, drawn_b: Floats, of_recipes:
     """Mean of b less mean of a: figures [runs of a side], and each run's resamples [runs, resamples], paired.
 
     of_recipes: the error holds the seeds' variance, which takes two runs a side and deserves ENOUGH_SEEDS.
-    A resample that is not defined for every run is left out; None where fewer than two are, or a figure is not.
+    A resample that is not defined for every run is left out; None where fewer than two remain, or where a
+    figure is not defined.
     """
     defined = np.isfinite(drawn_a).all(axis=0) & np.isfinite(drawn_b).all(axis=0)
     if defined.sum() < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):

@@ -37,6 +37,7 @@ PRIMARY = ("macro", "auprc")
 
 Outcome = Literal["better", "worse", "equivalent", "open", "insufficient"]
 Parts = Sequence[Predictions]  # a run each, rows in line
+Sides = tuple[Floats, Floats, Floats, Floats]  # figures and resamples, as `estimate` takes them
 
 
 def differences(a: Parts, b: Parts, name: str, of_recipes: bool) -> list[Record]:
@@ -48,7 +49,7 @@ def differences(a: Parts, b: Parts, name: str, of_recipes: bool) -> list[Record]
 
 
 def slice_differences(a: Parts, b: Parts, name: str, of_recipes: bool) -> list[Record]:
-    """Recall and FPR by slice value, as records with `slice` and `value`; Holm's family is a slice of the set.
+    """Recall and FPR by slice value, as records with `slice` and `value`; Holm's family is a slice of a set.
 
     Slices are those of the first run. Left out: slices of one value or of more than MOST_VALUES, and what
     rests on too few texts.
@@ -128,13 +129,14 @@ def _add_macro(runs: Sequence[dict[str, Record]], drawn: Sequence[dict[str, Floa
     `measure`'s macro takes in labels of few groups, of whose share nobody can say how sure it is.
     """
     sufficient = [name for name, record in runs[0].items() if record.get("sufficient") and name != "any"]
-    for metric in AREAS:
-        labels = [name for name in sufficient if all(f"{name}/{metric}" in draw for draw in drawn)]
-        for run, draw in zip(runs, drawn, strict=True):
-            run["macro"] |= {"labels": len(labels) or len(sufficient), "of": len(sufficient)}
-            if labels:
-                run["macro"][metric] = float(np.mean([run[name][metric] for name in labels]))
-                draw[f"macro/{metric}"] = np.mean([draw[f"{name}/{metric}"] for name in labels], axis=0)
+    labels = [
+        name for name in sufficient if all(f"{name}/{metric}" in draw for draw in drawn for metric in AREAS)
+    ]
+    for run, draw in zip(runs, drawn, strict=True):
+        run["macro"] |= {"labels": len(labels or sufficient), "of": len(sufficient)}
+        for metric in AREAS if labels else ():
+            run["macro"][metric] = float(np.mean([run[name][metric] for name in labels]))
+            draw[f"macro/{metric}"] = np.mean([draw[f"{name}/{metric}"] for name in labels], axis=0)
 
 
 def _asked(run: Mapping[str, Record], ranked: bool) -> Iterable[tuple[str, str, dict[str, int | None]]]:
@@ -154,9 +156,10 @@ def _nothing() -> Record:
     return dict.fromkeys(("a", "b", "difference", *ends, *effects))
 
 
-def _sure(sides: Any, of_recipes: bool, metric: str) -> Record:
+def _sure(sides: Sides, of_recipes: bool, metric: str) -> Record:
     """Intervals, p and effect sizes; sides: as `estimate` takes them."""
-    plain = estimate(*sides, of_recipes)
+    a, b, drawn_a, drawn_b = sides
+    plain = estimate(a, b, drawn_a, drawn_b, of_recipes)
     if plain is None:
         return {}
     found = _ends("", plain.interval(LEVEL)) | _ends("tost_", plain.interval(2 * LEVEL - 1))
@@ -167,13 +170,13 @@ def _sure(sides: Any, of_recipes: bool, metric: str) -> Record:
     return found
 
 
-def _changed(sides: Any, by: Callable[[Floats], Floats], of_recipes: bool) -> Estimate | None:
+def _changed(sides: Sides, by: Callable[[Floats], Floats], of_recipes: bool) -> Estimate | None:
     """The estimate on another scale; None where a figure has no place on it, as 0 has no logarithm."""
     with np.errstate(divide="ignore"):
-        moved = [by(np.clip(values, 0, 1)) for values in sides]
-    if any(np.isneginf(values).any() for values in moved):
+        a, b, drawn_a, drawn_b = (by(values) for values in sides)
+    if any(np.isneginf(values).any() for values in (a, b, drawn_a, drawn_b)):
         return None
-    return estimate(*moved, of_recipes)
+    return estimate(a, b, drawn_a, drawn_b, of_recipes)
 
 
 def _effect(kind: str, found: Estimate | None, back: Callable[[Any], Any] = lambda value: value) -> Record:
@@ -238,4 +241,4 @@ def outcome(record: Mapping[str, Any]) -> Outcome:
 def within_margin(record: Mapping[str, Any]) -> bool:
     """Whether the sides are shown to differ by less than MARGIN, however surely they differ at all."""
     low, high = record["tost_low"], record["tost_high"]
-    return low is not None and -MARGIN < low and high < MARGIN
+    return low is not None and low > -MARGIN and high < MARGIN

@@ -27,11 +27,13 @@ class NotWorse(NamedTuple):
 def not_worse(run: Path, baseline: Path, metric_key: str, by: float) -> NotWorse:
     """Whether `run` is worse than `baseline` by at most `by`, with 95% confidence (one-sided, paired).
 
-    run, baseline: run folders with predictions. metric_key: `<set>/<label, macro or any>/<metric>` or that with
-    `/<slice>=<value>`, of auprc, auroc, f1, recall and fpr. Of fpr, more is worse; of the others, less.
+    run, baseline: run folders with predictions. metric_key: `<set>/<label, macro or any>/<metric>`, or that
+    with `/<slice>=<value>`, of auprc, auroc, f1, recall and fpr. Of fpr, more is worse; of the others, less.
     Raises InputError where the runs share no such figure.
     """
-    name, label, metric, *of = metric_key.split("/", 3) if metric_key.count("/") >= 2 else (metric_key, "", "")
+    name, label, metric, *of = (
+        metric_key.split("/", 3) if metric_key.count("/") >= 2 else (metric_key, "", "")
+    )
     if metric not in (*AREAS, *RATES):
         expected = f"<set>/<label, macro or any>/<metric>, of {', '.join((*AREAS, *RATES))}"
         raise _no_figure(metric_key, "cannot be held against a baseline", expected)
@@ -49,16 +51,19 @@ def not_worse(run: Path, baseline: Path, metric_key: str, by: float) -> NotWorse
     record = next((r for r in records if (r["label"], r["metric"]) == (label, metric)), None)
     if record is None:
         raise _no_figure(metric_key, f"{label} has no {metric}", "a figure that both runs hold")
-    counts = {"recall": record["positives"], "fpr": record["negatives"]}
-    n = len(pair[0]) if label == "macro" else counts.get(metric, record["n"])
-    low, high = (record[end] if record["labels"] == record["of"] else None for end in ("tost_low", "tost_high"))
-    holds = low is not None and (high <= by if metric in LOWER_IS_BETTER else low >= -by)
-    return NotWorse(holds, record["difference"], low, high, n)
+    n = {"recall": record["positives"], "fpr": record["negatives"]}.get(metric) or record["n"] or len(pair[0])
+    if record["tost_low"] is None or record["labels"] != record["of"]:
+        return NotWorse(False, record["difference"], None, None, int(n))
+    low, high = float(record["tost_low"]), float(record["tost_high"])
+    holds = high <= by if metric in LOWER_IS_BETTER else low >= -by
+    return NotWorse(holds, record["difference"], low, high, int(n))
 
 
 def _of_slice(part: Predictions, metric_key: str, slice_: str, value: str) -> Predictions:
     if slice_ not in part.slices:
-        raise _no_figure(metric_key, f"there is no slice {slice_}", f"one of {', '.join(part.slices) or 'none'}")
+        raise _no_figure(
+            metric_key, f"there is no slice {slice_}", f"one of {', '.join(part.slices) or 'none'}"
+        )
     return part.select(np.asarray(part.slices[slice_] == value))
 
 

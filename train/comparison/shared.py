@@ -1,4 +1,4 @@
-"""What runs have in common: the sets whose texts and known labels are the same in each, rows brought into line.
+"""What runs have in common: the sets whose texts and labels are the same in each, rows brought into line.
 
 Texts are compared by their ids and labels by their cells, whatever the order of the rows. A set with other
 texts is left out, and so is a label whose cells differ, each with the reason.
@@ -35,8 +35,8 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Shared:
-    """parts: by set, each run's predictions in the order of the runs, with equal ids, groups, labels and cells
-    row by row. digests: sha256 of each set's ids and cells."""
+    """parts: by set, each run's predictions in the order of the runs, with equal ids, groups, labels and
+    cells row by row. digests: sha256 of each set's ids and cells."""
 
     parts: dict[str, list[Predictions]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,10 @@ class Shared:
 
 def predicted(folder: Path) -> dict[str, Predictions]:
     """Every set of a run's test split and of its test suites; none that helped to choose the checkpoint."""
-    paths = [folder / "predictions" / f"{SPLIT}.parquet", *sorted((folder / "predictions").glob(f"{SUITE}*.parquet"))]
+    paths = [
+        folder / "predictions" / f"{SPLIT}.parquet",
+        *sorted((folder / "predictions").glob(f"{SUITE}*.parquet")),
+    ]
     found: dict[str, Predictions] = {}
     for path in paths:
         if path.is_file() and not path.stem.endswith("-dev"):
@@ -56,7 +59,9 @@ def predicted(folder: Path) -> dict[str, Predictions]:
 
 def worth_comparing(names: Sequence[str]) -> list[str]:
     """The test sets a report shows, then each suite as a whole."""
-    whole = {name for name in names if name.startswith(SUITE) and name.removesuffix(".synthetic").count(".") == 1}
+    whole = {
+        name for name in names if name.startswith(SUITE) and name.removesuffix(".synthetic").count(".") == 1
+    }
     return [*shown(n for n in names if not n.startswith(SUITE)), *(n for n in names if n in whole)]
 
 

@@ -78,8 +78,8 @@ def sides(
 ) -> list[Side]:
     """The sides that runs form, the one that holds `baseline` first, else in the order given.
 
-    Without `against`, runs of one recipe form a side; two runs of one recipe are a side each. With it, `names`
-    are one side and each of `against` another. Raises InputError with every mistake found.
+    Without `against`, runs of one recipe form a side; two runs of one recipe are a side each. With it,
+    `names` are one side and each of `against` another. Raises InputError with every mistake found.
     """
     given = [list(names), *map(list, against)]
     problems: list[Problem] = []
@@ -132,7 +132,9 @@ def _by_recipe(runs: Sequence[Finished]) -> list[list[Finished]]:
     """Raises InputError where there is nothing to hold against one another."""
     if len(runs) < 2:
         expected = "two runs or more"
-        raise InputError(Problem("command line", "there is nothing to compare", expected, "teensafe compare A B"))
+        raise InputError(
+            Problem("command line", "there is nothing to compare", expected, "teensafe compare A B")
+        )
     found: dict[str, list[Finished]] = {}
     for run in runs:
         found.setdefault(run.of_one_kind, []).append(run)

@@ -1,4 +1,4 @@
-"""A comparison on the terminal: its document goes in, what rich prints comes out, the verdict first. 80 columns."""
+"""A comparison on the terminal: its document goes in, what rich prints comes out, the verdict first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from train.comparison import cost
 from train.comparison.shared import is_whole
-from train.comparison.verdict import change, set_title
+from train.comparison.verdict import bare, change, set_title
 from train.evaluation.records import Record
 
 MARKS = {
@@ -66,7 +66,9 @@ def _figures(name: str, pair: Mapping[str, Any]) -> Table:
         if record["set"] == name:
             found.setdefault(record["label"], {})[record["metric"]] = record
     a, b = pair["a"], pair["b"]
-    table = Table(title=Text(f"\n{set_title(name)} ({name})"), box=box.SIMPLE_HEAD, padding=(0, 0), show_edge=False)
+    table = Table(
+        title=Text(f"\n{set_title(name)} ({name})"), box=box.SIMPLE_HEAD, padding=(0, 0), show_edge=False
+    )
     table.title_justify = "left"
     table.add_column("label", overflow="fold")
     for header in ("pos", f"AUPRC {a}", b, f"{b} − {a} (95%)", "recall", "FPR"):
@@ -84,16 +86,16 @@ def _figures(name: str, pair: Mapping[str, Any]) -> Table:
 def _difference(record: Record) -> Text:
     mark, style = MARKS[record["outcome"]]
     if record["low"] is None:
-        said = "" if record["a"] is None else f"{record['difference']:+.3f} "
-        return Text(f"{said}{mark}", style=style)
-    return Text(f"{change(record)} ({record['low']:+.3f} {record['high']:+.3f}) {mark}".replace("-", "−"), style=style)
+        return Text(f"{'' if record['a'] is None else change(record)} {mark}", style=style)
+    ends = " ".join(bare(record[end], record["metric"]) for end in ("low", "high"))
+    return Text(f"{change(record)} ({ends}) {mark}", style=style)
 
 
 def _rate(record: Record | None) -> Text:
     if record is None:
         return Text()
     mark, style = MARKS[record["outcome"]]
-    said = "" if record["a"] is None else change(record).removesuffix(" points")
+    said = "" if record["a"] is None else bare(record["difference"], record["metric"])
     return Text(f"{said} {mark}".strip(), style=style)
 
 
@@ -124,7 +126,9 @@ def _left_out(pair: Mapping[str, Any]) -> Iterator[Text]:
 
 
 def _cost(sides: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title=Text("\ncost, mean of the runs"), box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
+    table = Table(
+        title=Text("\ncost, mean of the runs"), box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False
+    )
     table.title_justify = "left"
     table.add_column("")
     for side in sides:

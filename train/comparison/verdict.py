@@ -1,4 +1,4 @@
-"""A pair of sides in plain words: the records of their differences go in, sentences come out, the main one first.
+"""A pair of sides in plain words: records of their differences go in, sentences come out, the main one first.
 
 What is said of labels and slices has passed Holm's correction; the main figure of each set needs none.
 """
@@ -17,7 +17,7 @@ from train.evaluation.metrics import ENOUGH
 from train.evaluation.records import Record
 
 TITLES = {"auprc": "AUPRC", "auroc": "AUROC", "f1": "F1", "recall": "recall", "fpr": "FPR"}
-MOST = 6
+MOST = 4
 """Changes that a sentence lists one by one."""
 
 
@@ -50,9 +50,7 @@ def verdict(a: Side, b: Side, figures: Sequence[Record], slices: Sequence[Record
     return Verdict(first.outcome, first.text, _scope(a, b), lines)
 
 
-def _line(
-    name: str, a: Side, b: Side, figures: Sequence[Record], slices: Sequence[Record]
-) -> Line:
+def _line(name: str, a: Side, b: Side, figures: Sequence[Record], slices: Sequence[Record]) -> Line:
     of_set = [record for record in figures if record["set"] == name]
     main = _main(of_set)
     changes = []
@@ -66,7 +64,7 @@ def _line(
 
 
 def _main(of_set: Sequence[Record]) -> Record:
-    """The set's main figure: macro AUPRC, or of a set without positives the share of allowed texts flagged."""
+    """Macro AUPRC, or of a set without positives the share of allowed texts that are flagged."""
     macro = next(r for r in of_set if (r["label"], r["metric"]) == PRIMARY)
     flagged = [r for r in of_set if r["label"] == "any" and r["outcome"] != "insufficient"]
     return macro if macro["outcome"] != "insufficient" or not flagged else flagged[0]
@@ -101,7 +99,8 @@ def _stated(record: Record, ends: str = "") -> str:
 
 
 def _ends(record: Record, ends: str) -> str:
-    return f"{signed(record[f'{ends}low'], record['metric'])} to {signed(record[f'{ends}high'], record['metric'])}"
+    low, high = record[f"{ends}low"], record[f"{ends}high"]
+    return f"{bare(low, record['metric'])} to {bare(high, record['metric'])}"
 
 
 def _listed(opening: str, hits: Sequence[Record]) -> list[str]:
@@ -117,7 +116,9 @@ def _scope(a: Side, b: Side) -> str:
     if a.of_recipe and b.of_recipe:
         same = a.runs[0].of_one_kind == b.runs[0].of_one_kind
         what = "one recipe held against itself" if same else "the two recipes"
-        return f"This speaks of {what}: the intervals hold the training seeds ({runs}) and the choice of texts."
+        return (
+            f"This speaks of {what}: the intervals hold the training seeds ({runs}) and the choice of texts."
+        )
     what = "two checkpoints" if len(a.runs) == len(b.runs) == 1 else f"these checkpoints ({runs} runs)"
     return (
         f"This speaks of {what}, not of their recipes: the intervals hold the choice of texts, and another "
@@ -139,7 +140,7 @@ def title(record: Mapping[str, Any]) -> str:
     of = f" [{record['slice']}={record['value']}]" if "slice" in record else ""
     if record["label"] == "any":
         return f"any flag on allowed text{of}"
-    some = f" (of {record['labels']} of {record['of']} labels)" if record["labels"] != record["of"] else ""
+    some = f" ({record['labels']} of {record['of']} labels)" if record["labels"] != record["of"] else ""
     return f"{record['label']} {TITLES[record['metric']]}{some}{of}"
 
 
@@ -149,9 +150,13 @@ def change(record: Mapping[str, Any]) -> str:
 
 def signed(value: float, metric: str) -> str:
     """A difference: of areas in three places, of rates in percentage points."""
-    if metric in RATES:
-        return f"{value * 100 + 0.0:+.1f} points".replace("-", "−")
-    return f"{value:+.3f}".replace("-", "−")
+    return f"{bare(value, metric)} points" if metric in RATES else bare(value, metric)
+
+
+def bare(value: float, metric: str) -> str:
+    """The same without its unit."""
+    said = f"{round(value * 100, 1) + 0.0:+.1f}" if metric in RATES else f"{round(value, 3) + 0.0:+.3f}"
+    return said.replace("-", "−")
 
 
 def _form(metric: str) -> Any:

@@ -9,10 +9,11 @@ from typing import Any
 from train.comparison.cost import cost
 from train.comparison.differs import differs
 from train.comparison.figures import LEVEL, MARGIN, differences, slice_differences
-from train.comparison.shared import Shared, is_whole, shared, worth_comparing
+from train.comparison.shared import Shared, shared
 from train.comparison.sides import Side
 from train.comparison.verdict import verdict
 from train.errors import InputError, Problem
+from train.evaluation.records import is_whole, shown
 from train.files import canonical_json, sha256_bytes
 
 Document = dict[str, Any]
@@ -46,7 +47,7 @@ def compare(sides: Sequence[Side], advance: Callable[[int], None] = lambda sets:
 def shared_sets(a: Side, b: Side) -> Shared:
     runs = [*a.runs, *b.runs]
     letters = [a.letter] * len(a.runs) + [b.letter] * len(b.runs)
-    names = list(dict.fromkeys(name for run in runs for name in worth_comparing(list(run.sets))))
+    names = list(dict.fromkeys(name for run in runs for name in shown(run.sets)))
     return shared([run.sets for run in runs], letters, names)
 
 

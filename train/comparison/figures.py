@@ -20,8 +20,8 @@ import numpy as np
 from train.comparison.estimate import Estimate, Interval, estimate
 from train.comparison.paired import holm, mcnemar, paired_interval
 from train.evaluation import records
-from train.evaluation.intervals import resampled
-from train.evaluation.metrics import Bools, Floats, allowed, decided, measure
+from train.evaluation.intervals import ENOUGH_GROUPS, groups_behind, resampled
+from train.evaluation.metrics import Bools, Floats, allowed, decided, harmful, measure
 from train.evaluation.predictions import Predictions
 from train.evaluation.records import Record
 from train.evaluation.slices import MOST_VALUES
@@ -30,6 +30,9 @@ LEVEL = 0.95
 MARGIN = 0.01
 """Sides closer than this are equivalent: if the 90% interval lies within it, by two one-sided tests at 5%
 (Schuirmann 1987)."""
+FEWEST_GROUPS = 5
+"""A label whose positives (or negatives) come from fewer groups is in no macro figure. Alone it needs
+ENOUGH_GROUPS for an interval; so does the macro figure, of all its labels' positives together."""
 AREAS, RATES = ("auprc", "auroc", "f1"), ("recall", "fpr")
 LOWER_IS_BETTER = ("fpr",)
 PRIMARY = ("macro", "auprc")
@@ -77,20 +80,18 @@ def slice_differences(a: Parts, b: Parts, name: str, of_recipes: bool) -> list[R
 def compared(a: Parts, b: Parts, name: str, of_recipes: bool, ranked: bool = True) -> list[Record]:
     """The records of set `name` but for p_holm and outcome. ranked: False leaves out what ranks."""
     runs = [_measured(part, name) for part in (*a, *b)]
-    drawn = [resampled(part, ranked=ranked) for part in (*a, *b)]
+    drawn = [resampled(part, ranked=ranked, enough_groups=FEWEST_GROUPS) for part in (*a, *b)]
+    behind = groups_behind(a[0])
     if ranked:
-        _add_macro(runs, drawn)
-    return [
-        {"set": name, "label": label, "metric": metric, **counts}
-        | _compared(
-            [run[label][metric] for run in runs],
-            [draw.get(f"{label}/{metric}") for draw in drawn],
-            (a, b),
-            (label, metric),
-            of_recipes,
-        )
-        for label, metric, counts in _asked(runs[0], ranked)
-    ]
+        behind["macro/f1"] = _add_macro(a[0], runs, drawn)
+    found = []
+    for label, metric, counts in _asked(runs[0], ranked):
+        figure, values = (label, metric), [run[label][metric] for run in runs]
+        enough = behind[f"{label}/{metric if metric in RATES else 'f1'}"] >= ENOUGH_GROUPS
+        draws = [draw.get(f"{label}/{metric}") if enough else None for draw in drawn]
+        record: Record = {"set": name, "label": label, "metric": metric, **counts}
+        found.append(record | _compared(values, draws, (a, b), figure, of_recipes))
+    return found
 
 
 def _compared(
@@ -123,12 +124,15 @@ def _measured(part: Predictions, name: str) -> dict[str, Record]:
     return found | {"any": records.any_flag(figures, {}, name), "macro": records.macro(figures, {}, name)}
 
 
-def _add_macro(runs: Sequence[dict[str, Record]], drawn: Sequence[dict[str, Floats]]) -> None:
-    """Macro figures over the labels that have resamples, in place; `of` says how many of the sufficient ones.
+def _add_macro(
+    part: Predictions, runs: Sequence[dict[str, Record]], drawn: Sequence[dict[str, Floats]]
+) -> int:
+    """Macro figures over the sufficient labels that have resamples, put into runs and drawn; how many groups
+    their positives come from.
 
-    `measure`'s macro takes in labels of few groups, of whose share nobody can say how sure it is.
+    `measure`'s macro may hold labels of fewer groups than that, of whose share nobody can say how sure it is.
     """
-    sufficient = [name for name, record in runs[0].items() if record.get("sufficient") and name != "any"]
+    sufficient = [name for name in part.labels if runs[0].get(name, {}).get("sufficient")]
     labels = [
         name for name in sufficient if all(f"{name}/{metric}" in draw for draw in drawn for metric in AREAS)
     ]
@@ -137,17 +141,17 @@ def _add_macro(runs: Sequence[dict[str, Record]], drawn: Sequence[dict[str, Floa
         for metric in AREAS if labels else ():
             run["macro"][metric] = float(np.mean([run[name][metric] for name in labels]))
             draw[f"macro/{metric}"] = np.mean([draw[f"{name}/{metric}"] for name in labels], axis=0)
+    positive = part.targets[:, [part.labels.index(name) for name in labels]] > 0.5
+    return len(np.unique(part.group[positive.any(axis=1)]))
 
 
 def _asked(run: Mapping[str, Record], ranked: bool) -> Iterable[tuple[str, str, dict[str, int | None]]]:
     """(label, metric, counts) of each figure to compare, macro first."""
     keys = ("n", "positives", "negatives", "labels", "of")
     for label in ("macro", *(label for label in run if label != "macro")):
-        ranks = AREAS if ranked and label != "any" else ()
-        rates = () if label == "macro" else ("fpr",) if label == "any" else RATES
-        if label == "macro" or run[label]["n"]:
-            for metric in (*ranks, *rates):
-                yield label, metric, {key: run[label].get(key) for key in keys}
+        metrics = (*AREAS * (ranked and label != "any"), *RATES * (label != "macro"))
+        for metric in metrics:
+            yield label, metric, {key: run[label].get(key) for key in keys}
 
 
 def _nothing() -> Record:
@@ -208,7 +212,7 @@ def _cautious(record: Record, flag_a: Bools, flag_b: Bools) -> Record:
 def flags(part: Predictions, label: str, metric: str) -> Bools:
     """The flags of the texts that rate `metric` of `label` is a share of [m]."""
     if label == "any":
-        rows, flagged = allowed(part)
+        rows, flagged = harmful(part) if metric == "recall" else allowed(part)
         return flagged[rows]
     target = part.targets[:, part.labels.index(label)]
     rows = decided(target) & ((target > 0.5) == (metric == "recall"))

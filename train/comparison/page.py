@@ -12,12 +12,12 @@ from typing import Any
 
 import train.report
 from train.comparison import cost
+from train.comparison.figures import FEWEST_GROUPS
 from train.comparison.forest import Forest
-from train.comparison.shared import is_whole
-from train.comparison.verdict import TITLES, bare, change, set_title, title
+from train.comparison.verdict import ANY, TITLES, bare, change, set_title, title
 from train.evaluation.intervals import ENOUGH_GROUPS
 from train.evaluation.metrics import ENOUGH
-from train.evaluation.records import Record
+from train.evaluation.records import Record, is_whole
 from train.files import write_text
 from train.report.hardest import visible
 
@@ -51,7 +51,9 @@ def _render(document: Mapping[str, Any]) -> str:
         costs=[(key, name) for key, name in cost.TITLES.items() if _some(document["sides"], key)],
         titles=TITLES,
         enough=ENOUGH,
+        any=ANY,
         enough_groups=ENOUGH_GROUPS,
+        fewest_groups=FEWEST_GROUPS,
         open_=OPEN,
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     )

@@ -12,11 +12,10 @@ from typing import Any
 
 from train.comparison import cost
 from train.comparison.figures import PRIMARY
-from train.comparison.shared import is_whole
 from train.comparison.sides import Side
 from train.comparison.verdict import set_title
 from train.evaluation.metrics import ENOUGH
-from train.evaluation.records import Record
+from train.evaluation.records import Record, is_whole
 from train.recipe import load as load_recipe
 from train.tracking.run import runs_folder
 from train.tracking.wandb_log import Tracking, WandbLog

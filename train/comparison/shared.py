@@ -15,11 +15,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from train.evaluation.predictions import Predictions, sets
-from train.evaluation.records import shown
 from train.files import canonical_json, sha256_bytes
 from train.report.tables import SPLIT
-
-SUITE = "suite."
+from train.suites.suite import PREFIX
 
 Runs = Sequence[Mapping[str, Predictions]]
 
@@ -47,7 +45,7 @@ def predicted(folder: Path) -> dict[str, Predictions]:
     """Every set of a run's test split and of its test suites; none that helped to choose the checkpoint."""
     paths = [
         folder / "predictions" / f"{SPLIT}.parquet",
-        *sorted((folder / "predictions").glob(f"{SUITE}*.parquet")),
+        *sorted((folder / "predictions").glob(f"{PREFIX}*.parquet")),
     ]
     found: dict[str, Predictions] = {}
     for path in paths:
@@ -55,19 +53,6 @@ def predicted(folder: Path) -> dict[str, Predictions]:
             read = Predictions.read(path)
             found |= sets(read.select(read.split == path.stem))
     return found
-
-
-def worth_comparing(names: Sequence[str]) -> list[str]:
-    """The test sets a report shows, then each suite as a whole."""
-    whole = {
-        name for name in names if name.startswith(SUITE) and name.removesuffix(".synthetic").count(".") == 1
-    }
-    return [*shown(n for n in names if not n.startswith(SUITE)), *(n for n in names if n in whole)]
-
-
-def is_whole(name: str) -> bool:
-    """All real or all synthetic rows of a split or suite, not those of a single source."""
-    return name.removeprefix(SUITE).removesuffix(".synthetic").count(".") == 0
 
 
 def shared(runs: Runs, letters: Sequence[str], names: Sequence[str]) -> Shared:

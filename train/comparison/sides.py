@@ -95,7 +95,7 @@ def sides(
     parts = opened if against else _by_recipe(everyone)
     if first:
         parts.sort(key=lambda side: not any(_same(first, run) for run in side))
-    found = [Side(chr(ord("A") + number), runs) for number, runs in enumerate(parts)]
+    found = [Side(chr(ord("A") + number), sorted(runs, key=_seed)) for number, runs in enumerate(parts)]
     if problems := [problem for side in found for problem in _mixed(side)]:
         raise InputError(problems)
     return found
@@ -114,6 +114,10 @@ def _open(name: str, problems: list[Problem]) -> Finished | None:
         problems.append(Problem(name, what, "a finished run", remedy))
         return None
     return Finished(folder, lock(folder), summary(folder), state)
+
+
+def _seed(run: Finished) -> int:
+    return -1 if run.seed is None else run.seed
 
 
 def _same(one: Finished, other: Finished) -> bool:

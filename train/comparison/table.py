@@ -12,9 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from train.comparison import cost
-from train.comparison.shared import is_whole
 from train.comparison.verdict import bare, change, set_title
-from train.evaluation.records import Record
+from train.evaluation.records import Record, is_whole
 
 MARKS = {
     "better": ("✓", "green"),
@@ -71,7 +70,7 @@ def _figures(name: str, pair: Mapping[str, Any]) -> Table:
     )
     table.title_justify = "left"
     table.add_column("label", overflow="fold")
-    for header in ("pos", f"AUPRC {a}", b, f"{b} − {a} (95%)", "recall", "FPR"):
+    for header in ("pos", f"AUPRC {a}", b, f"{b} − {a} (95%)", "Δ recall", "Δ FPR"):
         table.add_column(header, justify="right", no_wrap=True)
     for label, metrics in found.items():
         area = metrics.get("auprc")

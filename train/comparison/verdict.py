@@ -11,12 +11,14 @@ from typing import Any
 
 from train.comparison.estimate import ENOUGH_SEEDS
 from train.comparison.figures import MARGIN, PRIMARY, RATES, Outcome, within_margin
-from train.comparison.shared import SUITE, is_whole
 from train.comparison.sides import Side
 from train.evaluation.metrics import ENOUGH
-from train.evaluation.records import Record
+from train.evaluation.records import Record, is_synthetic, is_whole
+from train.report.tables import SPLIT
+from train.suites.suite import PREFIX
 
 TITLES = {"auprc": "AUPRC", "auroc": "AUROC", "f1": "F1", "recall": "recall", "fpr": "FPR"}
+ANY = {"recall": "any harm found", "fpr": "any flag on allowed text"}
 MOST = 4
 """Changes that a sentence lists one by one."""
 
@@ -66,7 +68,9 @@ def _line(name: str, a: Side, b: Side, figures: Sequence[Record], slices: Sequen
 def _main(of_set: Sequence[Record]) -> Record:
     """Macro AUPRC, or of a set without positives the share of allowed texts that are flagged."""
     macro = next(r for r in of_set if (r["label"], r["metric"]) == PRIMARY)
-    flagged = [r for r in of_set if r["label"] == "any" and r["outcome"] != "insufficient"]
+    flagged = [
+        r for r in of_set if (r["label"], r["metric"]) == ("any", "fpr") and r["outcome"] != "insufficient"
+    ]
     return macro if macro["outcome"] != "insufficient" or not flagged else flagged[0]
 
 
@@ -128,10 +132,10 @@ def _scope(a: Side, b: Side) -> str:
 
 def set_title(name: str) -> str:
     """A set's name in a sentence."""
-    kind = "synthetic" if ".synthetic" in name else "real"
-    if name.startswith(SUITE):
-        return f"suite {name.removeprefix(SUITE).removesuffix('.synthetic')}"
-    source = name.removeprefix("test").removeprefix(".synthetic").removeprefix(".")
+    if name.startswith(PREFIX):
+        return f"suite {name.removeprefix(PREFIX).removesuffix('.synthetic')}"
+    source = name.removeprefix(SPLIT).removeprefix(".synthetic").removeprefix(".")
+    kind = "synthetic" if is_synthetic(name) else "real"
     return f"{kind} test text" + (f" of {source}" if source else "")
 
 
@@ -139,7 +143,7 @@ def title(record: Mapping[str, Any]) -> str:
     """A figure's name: hate recall [lang=ko]."""
     of = f" [{record['slice']}={record['value']}]" if "slice" in record else ""
     if record["label"] == "any":
-        return f"any flag on allowed text{of}"
+        return f"{ANY[record['metric']]}{of}"
     some = f" ({record['labels']} of {record['of']} labels)" if record["labels"] != record["of"] else ""
     return f"{record['label']} {TITLES[record['metric']]}{some}{of}"
 

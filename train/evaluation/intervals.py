@@ -24,6 +24,7 @@ from train.evaluation.metrics import (
     WithinSources,
     allowed,
     decided,
+    harmful,
     measure,
 )
 from train.evaluation.predictions import Predictions
@@ -64,7 +65,7 @@ def intervals(
     ranked: bool = True,
 ) -> dict[str, tuple[float, float]]:
     """(low, high) under the keys of `measure`, for auprc, auroc, auroc_within, f1, precision, recall, fpr and
-    recall@fpr of each label, the three macro figures, and any/fpr. A figure that has no interval has no key.
+    recall@fpr of each label, the three macro figures, any/fpr and any/recall. A figure that has none, no key.
 
     The macro figures have one only if each sufficient label has. Equal arguments give equal intervals.
     ranked: False leaves out what ranks (auprc, aurocs, recall@fpr), which cost most of the time.
@@ -98,6 +99,7 @@ def resampled(
     seed: int = 0,
     recall_fpr: float = 0.01,
     ranked: bool = True,
+    enough_groups: int = ENOUGH_GROUPS,
 ) -> dict[str, Floats]:
     """`<label, macro or any>/<metric>` -> its value in each resample of groups [resamples]; NaN where a
     resample does not define it. Arguments and metrics are those of `intervals`; without enough groups no key.
@@ -106,7 +108,14 @@ def resampled(
     same rows in the same order are paired.
     """
     labels, group = _labels(predictions, recall_fpr, ranked)
-    return _draws(labels, group, resamples, seed, recall_fpr)
+    return _draws(labels, group, resamples, seed, recall_fpr, enough_groups)
+
+
+def groups_behind(predictions: Predictions) -> dict[str, int]:
+    """`<label or any>/<recall, fpr or f1>` -> how many groups its positives come from, its negatives, or the
+    fewer of both, which is also what its areas rest on."""
+    labels, _ = _labels(predictions, recall_fpr=0, ranked=False)
+    return {f"{label.name}/{metric}": n for label in labels for metric, n in label.groups.items()}
 
 
 def clopper_pearson(hits: int, trials: int, level: float) -> tuple[float, float]:
@@ -129,9 +138,9 @@ def _labels(predictions: Predictions, recall_fpr: float, ranked: bool) -> tuple[
         flag = predictions.flags[rows, j]
         of = group[rows]
         plus, minus = len(np.unique(of[positive])), len(np.unique(of[~positive]))
-        flagged = len(np.unique(of[flag]))
         both = min(plus, minus)
-        groups = {"f1": both, "precision": min(both, flagged), "recall": plus, "fpr": minus}
+        flags = len(np.unique(of[flag]))
+        groups = {"f1": both, "precision": min(both, flags), "recall": plus, "fpr": minus}
         ranking: Ranking | None = None
         within: WithinSources | None = None
         if ranked:
@@ -139,15 +148,20 @@ def _labels(predictions: Predictions, recall_fpr: float, ranked: bool) -> tuple[
             ranking = Ranking(positive, predictions.scores[rows, j])
             within = WithinSources(positive, predictions.scores[rows, j], predictions.source[rows])
         labels.append(_Label(name, rows, positive, flag, ranking, within, groups))
-    mask, flagged_rows = allowed(predictions)
-    rows = np.flatnonzero(mask)
-    groups = {"fpr": len(np.unique(group[rows]))}
-    labels.append(_Label("any", rows, np.zeros(len(rows), bool), flagged_rows[rows], None, None, groups))
+    (fair, flagged), (harm, found) = allowed(predictions), harmful(predictions)
+    rows = np.flatnonzero(fair | harm)
+    groups = {"fpr": len(np.unique(group[fair])), "recall": len(np.unique(group[harm]))}
+    labels.append(_Label("any", rows, harm[rows], np.where(harm, found, flagged)[rows], None, None, groups))
     return labels, group
 
 
 def _draws(
-    labels: list[_Label], group: Positions, resamples: int, seed: int, recall_fpr: float
+    labels: list[_Label],
+    group: Positions,
+    resamples: int,
+    seed: int,
+    recall_fpr: float,
+    enough_groups: int = ENOUGH_GROUPS,
 ) -> dict[str, Floats]:
     """`<label or macro>/<metric>` -> its value in each resample [resamples], for metrics with enough groups;
     a macro figure's only where each sufficient label has its own."""
@@ -162,13 +176,13 @@ def _draws(
         drawn = random.integers(n_groups, size=(size, n_groups)) + n_groups * np.arange(size)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=size * n_groups).reshape(size, n_groups)
         for label in labels:
-            if max(label.groups.values()) < ENOUGH_GROUPS:
+            if max(label.groups.values()) < enough_groups:
                 continue
             for metric, values in _figures(label, counts[:, group[label.rows]], recall_fpr).items():
-                if label.groups.get(metric, 0) >= ENOUGH_GROUPS:
+                if label.groups.get(metric, 0) >= enough_groups:
                     parts.setdefault(f"{label.name}/{metric}", []).append(values)
     draws = {key: np.concatenate(values) for key, values in parts.items()}
-    sufficient = [label.name for label in labels if label.sufficient]
+    sufficient = [label.name for label in labels if label.name != "any" and label.sufficient]
     for metric in _MACRO:
         known = [draws[key] for label in sufficient if (key := f"{label}/{metric}") in draws]
         if known and len(known) == len(sufficient):

@@ -13,6 +13,7 @@ import pytest
 from tests.report.test_page import Page
 from train.cli import main
 from train.comparison.gate import not_worse
+from train.comparison.publishing import report
 from train.errors import InputError
 from train.evaluation.predictions import Predictions
 
@@ -57,7 +58,7 @@ def test_three_seeds_a_side_are_two_recipes(copy: Copy, capsys: pytest.CaptureFi
     out = " ".join(capsys.readouterr().out.split())
     assert out.startswith("B is better than A on real test text")
     assert "This speaks of the two recipes" in out
-    assert "A toy, seeds 1, 2, 3 B toy, seeds 11, 12, 13" in out
+    assert "A toy, seeds 1, 2, 3 (a1, a2, a3) B toy, seeds 11, 12, 13 (b1, b2, b3)" in out
     assert main(["compare", *names, "--baseline", "b1", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["sides"][0]["runs"][0]["name"] == "b1"
@@ -147,3 +148,16 @@ def test_wandb_is_told_figures_and_no_id(
         assert [path for path in files if path.name.startswith(kind) and path.name.endswith(".table.json")]
     read = Predictions.read(runs / "weak" / "predictions" / "test.parquet")
     assert not [id_ for id_ in read.ids if id_.encode() in stored]
+
+
+def test_the_report_is_whole_tables_in_markdown(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    copy("weak", 1, 0.3)
+    copy("strong", 2, 3.0, r=8)
+    assert main(["compare", "weak", "strong", "--json"]) == 0
+    names, said, figures, cost = report(json.loads(capsys.readouterr().out))
+    assert names == "- **A**: weak\n- **B**: strong"
+    assert said.startswith("## B is better than A on real test text")
+    for table in (figures, cost.split("\n\n")[1]):
+        rows = table.splitlines()
+        assert len(rows) > 2
+        assert len({row.count("|") for row in rows}) == 1

@@ -33,7 +33,9 @@ def shown(document: Mapping[str, Any]) -> Iterator[Any]:
         yield Text()
         for side in document["sides"]:
             if side["letter"] in (pair["a"], pair["b"]):
-                yield Text.assemble((side["letter"], "bold"), f"  {side['name']}")
+                runs = ", ".join(run["name"] for run in side["runs"])
+                several = f" ({runs})" if len(side["runs"]) > 1 else ""
+                yield Text.assemble((side["letter"], "bold"), f"  {side['name']}{several}")
         for name in dict.fromkeys(record["set"] for record in pair["figures"]):
             if is_whole(name):
                 yield _figures(name, pair)

@@ -81,25 +81,29 @@ def _sentence(record: Record, a: str, b: str) -> str:
             return f"Nothing can be said on {where}: no label has {ENOUGH} positives and {ENOUGH} negatives."
         case "better" | "worse" as outcome:
             small = f", if by less than the margin of {MARGIN:g}" if within_margin(record) else ""
-            return f"{b} is {outcome} than {a} on {where}{small}: {_stated(record)}."
+            return f"{b} is {outcome} than {a} on {where}{small}: {_stated(record, a, b)}."
         case "equivalent":
-            return f"{a} and {b} are equivalent on {where}, within ±{MARGIN:g}: {_stated(record, 'tost_')}."
+            stated = _stated(record, a, b, "tost_")
+            return f"{a} and {b} are equivalent on {where}, within ±{MARGIN:g}: {stated}."
         case _ if record["low"] is None:
-            return f"No difference shown on {where}, and no interval to say how sure: {_stated(record)}."
+            return (
+                f"No difference shown on {where}, and no interval to say how sure: {_stated(record, a, b)}."
+            )
         case _:
             return (
                 f"No difference shown between {a} and {b} on {where}, and too uncertain to call them equal: "
-                f"{_stated(record)}. Equal within ±{MARGIN:g} would need the 90% interval "
+                f"{_stated(record, a, b)}. Equal within ±{MARGIN:g} would need the 90% interval "
                 f"({_ends(record, 'tost_')}) to lie inside."
             )
 
 
-def _stated(record: Record, ends: str = "") -> str:
-    """macro AUPRC 0.812 against 0.790 (+0.022; 95% interval +0.010 to +0.034)"""
+def _stated(record: Record, a: str, b: str, ends: str = "") -> str:
+    """macro AUPRC 0.812 (B) against 0.790 (A), +0.022 (95% interval +0.010 to +0.034)"""
     level = "90%" if ends else "95%"
-    sure = f"; {level} interval {_ends(record, ends)}" if record[f"{ends}low"] is not None else ""
+    sure = f" ({level} interval {_ends(record, ends)})" if record[f"{ends}low"] is not None else ""
     form = _form(record["metric"])
-    return f"{title(record)} {form(record['b'])} against {form(record['a'])} ({change(record)}{sure})"
+    values = f"{form(record['b'])} ({b}) against {form(record['a'])} ({a})"
+    return f"{title(record)} {values}, {change(record)}{sure}"
 
 
 def _ends(record: Record, ends: str) -> str:

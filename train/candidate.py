@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,9 @@ from train.assessment import judge, predictions, split_logits
 from train.evaluation import operating_points
 from train.evaluation.gates import Gate
 from train.evaluation.operating_points import OperatingPoint
-from train.evaluation.predictions import Predictions
-from train.examination import collect
+from train.examination import Examiner
 from train.job import Job, main_first
 from train.serving.predictor import Predictor
-from train.suites.suite import Part
 
 if TYPE_CHECKING:
     from train.loop.checkpoints import Progress
@@ -69,7 +68,8 @@ def _keeps_limits(job: Job, classifier: Classifier, progress: Progress) -> bool:
     if not limits:
         return True
     points = fit_points(job, score(job, classifier, "calibration", progress.step))
-    for found in score_suites(job, Predictor(classifier, points), "dev", progress.step).values():
+    judged = examiner(job, classifier, points, progress.step)
+    for found in judged.suites(job.resolved.recipe.evaluate.suites.dev, "dev").values():
         progress.figures |= judge(found).figures
     return all(_kept(limit, progress.figures.get(limit.key)) for limit in limits)
 
@@ -89,20 +89,15 @@ def fit_points(job: Job, logits: np.ndarray) -> dict[str, OperatingPoint]:
     )
 
 
-def score_suites(job: Job, predictor: Predictor, part: Part, step: int) -> dict[str, Predictions]:
-    """Predictions of the recipe's suites. Raises Interrupted where a signal cut it short."""
-    found = collect(
-        predictor,
-        getattr(job.resolved.recipe.evaluate.suites, part),
-        part,
+def examiner(job: Job, classifier: Classifier, points: Mapping[str, OperatingPoint], step: int) -> Examiner:
+    return Examiner(
+        Predictor(classifier, points),
+        job.accelerator,
         job.terminal,
-        first=lambda work: main_first(job.accelerator, work),
-        accelerator=job.accelerator,
         stopping=lambda: bool(job.stop),
+        interrupted=lambda: job.interrupted(step),
+        first=lambda work: main_first(job.accelerator, work),
     )
-    if found is None:
-        raise job.interrupted(step)
-    return found
 
 
 def score(job: Job, classifier: Classifier, split: str, step: int) -> np.ndarray:

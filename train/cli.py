@@ -194,7 +194,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from train.examination import exit_code, show
+    from train.judgement import exit_code, show
     from train.reevaluation import evaluate
     from train.terminal import Terminal
 

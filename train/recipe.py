@@ -37,7 +37,7 @@ from train.model.adapter import Adapter, Lora
 from train.model.backbone import Backbone, placeless
 from train.policy import Policy
 from train.spec import Spec
-from train.suites.suite import Suite, Suites
+from train.suites.suite import Perturbed, Suite, Suites
 from train.tracking.wandb_log import Tracking
 
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -55,6 +55,10 @@ class Judging(Evaluation):
 
     suites: Suites = Suites()
     """Texts made or gathered to judge with, never to train on; files of recipes/suites, or your own."""
+    perturbations: Literal["all"] | tuple[Perturbed, ...] = ()
+    """Disguises that test texts and functional suites are judged in, too: `all`, or some of leetspeak,
+    spacing, zero_width, homoglyphs, repeated, typos, emoji, algospeak, algospeak_held_out and case; several
+    joined by `+` are done one after another."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,9 @@ class Recipe(Spec):
         content = self.placeless()
         del content["track"], content["train"]["micro_batch"], content["train"]["gradient_checkpointing"]
         judging = content["evaluate"]
-        del judging["gates"], judging["prevalence"], judging["suites"], content["policy"]["gates"]
+        for asked_later in ("gates", "prevalence", "suites", "perturbations"):
+            del judging[asked_later]
+        del content["policy"]["gates"]
         if self.evaluate.select.subject_to:
             judging["suites"] = [suite.digest() for suite in self.evaluate.suites.dev]
         else:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import SIGINT
 from typing import Any
 
-import numpy as np
-
 from train.assessment import predictions, split_logits
 from train.errors import InputError, Interrupted, Problem
+from train.evaluation.operating_points import OperatingPoint
 from train.evaluation.operating_points import read as read_points
 from train.evaluation.predictions import Predictions
-from train.examination import analyse, collect
+from train.examination import Examiner
 from train.files import write_json
+from train.judgement import judgement
 from train.lock import Resolved, resolve
 from train.loop.checkpoints import open_checkpoint
 from train.loop.signals import StopSignals
@@ -23,7 +23,7 @@ from train.recipe import Recipe, load_suite
 from train.recipe import load as load_recipe
 from train.report.page import write as write_report
 from train.serving.predictor import POINTS, Predictor, checkpoint_of, load_for_scoring
-from train.suites.suite import Suite, Suites
+from train.suites.suite import Suites
 from train.terminal import Terminal
 from train.tracking.run import find, summary
 
@@ -40,33 +40,41 @@ def evaluate(name: str, suites: Sequence[str], gates: Sequence[str]) -> dict[str
     recipe = _asked(load_recipe(folder / "recipe.yaml"), suites, gates)
     resolved = _resolved(recipe, folder)
     points = read_points(checkpoint / POINTS)
-    predictor = Predictor(load_for_scoring(checkpoint), points)
-    logits, suites_found = _scored(resolved, predictor, recipe.evaluate.suites.test)
-    examined = analyse(recipe, predictions(resolved.corpus, "test", logits, points), suites_found)
-    for set_, part in examined.predictions.items():
+    found = _scored(resolved, Predictor(load_for_scoring(checkpoint), points), points)
+    for set_, part in found.items():
         part.write(folder / "predictions" / f"{set_}.parquet")
-    examined.figures.update(progress.figures)
-    final = {**summary(folder), **examined.summary()}
+    judged = judgement(recipe, found)
+    judged.figures.update(progress.figures)
+    final = {**summary(folder), **judged.summary()}
     write_json(folder / "summary.json", final)
     write_report(folder)
     return {"run": str(folder), **final}
 
 
 def _scored(
-    resolved: Resolved, predictor: Predictor, suites: Sequence[Suite]
-) -> tuple[np.ndarray, dict[str, Predictions]]:
-    """Logits of the test split [n, L], and predictions of suites by set name. Raises Interrupted."""
+    resolved: Resolved, predictor: Predictor, points: Mapping[str, OperatingPoint]
+) -> dict[str, Predictions]:
+    """Predictions of the test split and of all else the recipe asks, by name. Raises Interrupted."""
     from accelerate import Accelerator
 
     accelerator, terminal, corpus = Accelerator(mixed_precision="no"), Terminal(), resolved.corpus
+    rows = corpus.rows("test")
     with StopSignals() as stop:
+
+        def interrupted() -> Interrupted:
+            return Interrupted(stop.received or SIGINT, "stopped before the end; nothing was changed")
+
         way: Any = {"accelerator": accelerator, "stopping": lambda: bool(stop)}
-        with terminal.bar("test", len(corpus.rows("test"))) as advance:
+        with terminal.bar("test", len(rows)) as advance:
             logits = split_logits(predictor.classifier, corpus, "test", advance=advance, **way)
-        found = collect(predictor, suites, "test", terminal, first=lambda work: work(), **way)
-        if logits is None or found is None:
-            raise Interrupted(stop.received or SIGINT, "stopped before the end; nothing was changed")
-    return logits, found
+        if logits is None:
+            raise interrupted()
+        test = predictions(corpus, "test", logits, points)
+        examiner = Examiner(
+            predictor, terminal=terminal, interrupted=interrupted, first=lambda work: work(), **way
+        )
+        asked = examiner.everything(resolved.recipe, test, lambda positions: corpus.texts(rows[positions]))
+    return {"test": test, **asked}
 
 
 def _asked(recipe: Recipe, suites: Sequence[str], gates: Sequence[str]) -> Recipe:

@@ -6,9 +6,9 @@ opened once, on the selected checkpoint. Rows whose source claims neither are of
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from train.data.source import Source, content_digest
 from train.files import canonical_json, sha256_bytes
@@ -59,6 +59,18 @@ class Suite(Spec):
         said = self.model_dump(mode="json", by_alias=True, exclude={"sources": {"__all__": {"path"}}})
         contents = {name: content_digest(source) for name, source in self.sources.items()}
         return sha256_bytes(canonical_json([said, contents]).encode())
+
+
+def _known(kind: str) -> str:
+    from train.suites.perturbations import SINGLE
+
+    if unknown := [part for part in kind.split("+") if part not in SINGLE]:
+        raise ValueError(f"'{unknown[0]}' is no perturbation; {', '.join(SINGLE)} are")
+    return kind
+
+
+Perturbed = Annotated[str, AfterValidator(_known)]
+"""A perturbation of train/suites/perturbations.py, or several joined by `+`."""
 
 
 class Suites(Spec):

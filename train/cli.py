@@ -76,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     transfer.add_argument("--json", action="store_true", help="one JSON document on stdout")
     transfer.set_defaults(work=_transfer)
 
+    _compare_options(
+        verbs.add_parser("compare", help="does one run, or recipe, beat another? on the same texts")
+    )
+
     report = verbs.add_parser("report", help="write a finished run's report.html again, from its files")
     report.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
     report.set_defaults(work=_report)
@@ -100,6 +104,31 @@ def _parser() -> argparse.ArgumentParser:
 
     _data(verbs.add_parser("data", help="get the data that recipes read"))
     return parser
+
+
+def _compare_options(compare: argparse.ArgumentParser) -> None:
+    compare.description = (
+        "Runs of one recipe with other seeds form a side; sides are held against the first one named. "
+        "With 3 seeds a side the answer is about recipes, else about checkpoints."
+    )
+    compare.epilog = (
+        "examples: teensafe compare A B; teensafe compare A1 A2 A3 B1 B2 B3 --html compare.html; "
+        "seeds of one recipe against others of it: teensafe compare A1 A2 A3 --against A4 A5 A6"
+    )
+    compare.add_argument("run", nargs="+", help="run folder, or its name under $TEENSAFE_RUNS")
+    compare.add_argument(
+        "--against",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="another side; may be repeated",
+    )
+    compare.add_argument("--baseline", metavar="RUN", help="hold the others against this run's side")
+    compare.add_argument("--html", type=Path, metavar="F", help="write a page")
+    compare.add_argument("--wandb", action="store_true", help="log it to Weights & Biases")
+    compare.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    compare.set_defaults(work=_compare)
 
 
 def _data(data: argparse.ArgumentParser) -> None:
@@ -196,6 +225,32 @@ def _transfer(options: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(found, allow_nan=False) + "\n")
     else:
         Terminal().show(table(found))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from train.comparison.compare import compare
+    from train.comparison.sides import sides
+    from train.terminal import Terminal
+
+    terminal, given = Terminal(), sides(options.run, options.against, options.baseline)
+    with terminal.bar("sets compared", None) as advance:
+        document = compare(given, advance)
+    if options.json:
+        sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+    else:
+        from train.comparison.table import shown
+
+        for part in shown(document):
+            terminal.show(part)
+    if options.html:
+        from train.comparison.page import write
+
+        terminal.say(f"page: {write(document, options.html)}")
+    if options.wandb:
+        from train.comparison.publishing import publish
+
+        terminal.say(publish(document, given))
     return 0
 
 

@@ -60,7 +60,6 @@ class Told(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
     server: Told
 
     def do_POST(self) -> None:
@@ -71,7 +70,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked[text] += 1
         status, body, headers = self.server.answer(text, before)
         if body is None:
-            self.close_connection = True
             return
         content = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)

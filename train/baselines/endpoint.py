@@ -6,7 +6,6 @@ Nothing that a server sends is ever shown: its messages may repeat the text.
 from __future__ import annotations
 
 import ipaddress
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -54,7 +53,6 @@ class Endpoint:
         if not (key or self.is_loopback):
             remedy = f"export {key_name}=..., or name another variable with --key-env"
             raise InputError(Problem("command line", f"{key_name} is not set", "the endpoint's key", remedy))
-        logging.getLogger("openai").setLevel(logging.WARNING)  # OPENAI_LOG=debug would log every text
         # to this machine through no proxy, and from no address on to another: a text goes where it was sent
         client = openai.DefaultHttpxClient(trust_env=not self.is_loopback, follow_redirects=False)
         self._client = openai.OpenAI(base_url=url, api_key=key or "none", max_retries=0, http_client=client)

@@ -1,7 +1,7 @@
 """A baseline judged as its run was: an attempt goes in, a folder like a run's comes out.
 
-RUN/baselines/<kind>/ holds recipe.yaml, recipe.lock (the run's, with what the baseline was made with),
-summary, predictions and status, so that what compares and reports runs reads it like a run.
+RUN/baselines/<kind>/ holds recipe.yaml, recipe.lock (the run's, its recipe with a key `baseline`: what that was
+made with), summary, predictions and status, so that what compares and reports runs reads it like a run.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def _write(
     run = Run(target, code_version())
     try:
         run.status("running", 0)
-        locked = lock(folder) | {"baseline": dict(about)}
+        locked = lock(folder)
+        locked["recipe"] |= {"baseline": about}  # so that no one takes it for a run of the recipe
         locked["sha256"] = sha256_bytes(canonical_json([locked["sha256"], about]).encode())
         run.describe(resolved.recipe.to_yaml(), locked)
         resolved.corpus.write_split(target / "split.parquet")

@@ -6,9 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from train.errors import InputError, guarded
+from train.errors import InputError, Problem, guarded
+
+if TYPE_CHECKING:
+    from train.baselines.attempt import Baseline
+    from train.terminal import Terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +86,17 @@ def _parser() -> argparse.ArgumentParser:
         verbs.add_parser("compare", help="does one run, or recipe, beat another? on the same texts")
     )
 
+    _baseline(
+        verbs.add_parser(
+            "baseline",
+            help="judge what anyone would try first, on a finished run's own rows",
+            description="Fit a baseline on a finished run's train rows, or none, set its thresholds on the "
+            "calibration rows by the policy as the run did, and judge it by the same code. It is left in "
+            "RUN/baselines/KIND, for `teensafe compare RUN RUN/baselines/KIND`.",
+            epilog="example: %(prog)s RUN prompted --endpoint https://HOST/v1 --model NAME --rows 500",
+        )
+    )
+
     report = verbs.add_parser("report", help="write a finished run's report.html again, from its files")
     report.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
     report.set_defaults(work=_report)
@@ -129,6 +146,37 @@ def _compare_options(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--wandb", action="store_true", help="log it to Weights & Biases")
     compare.add_argument("--json", action="store_true", help="one JSON document on stdout")
     compare.set_defaults(work=_compare)
+
+
+def _baseline(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
+    kinds = "tfidf: with logistic regression; keywords: a word list; prompted: an LLM shown the policy; "
+    parser.add_argument(
+        "kind",
+        choices=("tfidf", "keywords", "prompted", "trainer"),
+        help=kinds + "trainer: transformers' own",
+    )
+    parser.add_argument("--keywords", type=Path, metavar="FILE", help="your word list; default: a plain one")
+    asked = parser.add_argument_group("prompted")
+    asked.add_argument("--endpoint", metavar="URL", help="OpenAI-compatible server, such as https://HOST/v1")
+    asked.add_argument("--model", metavar="NAME", help="as the server calls it")
+    asked.add_argument(
+        "--rows", type=int, metavar="N", help="ask about a sample: N calibration and N test rows"
+    )
+    asked.add_argument(
+        "--key-env",
+        default="OPENAI_API_KEY",
+        metavar="NAME",
+        help="variable with its key; default: %(default)s",
+    )
+    asked.add_argument("--at-once", type=int, default=4, metavar="N", help="questions at a time; default: 4")
+    asked.add_argument(
+        "--send-escalated",
+        action="store_true",
+        help="send another machine also texts that a label of tier 3 holds for or may hold for",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.set_defaults(work=_run_baseline)
 
 
 def _data(data: argparse.ArgumentParser) -> None:
@@ -252,6 +300,48 @@ def _compare(options: argparse.Namespace) -> int:
 
         terminal.say(publish(document, given))
     return 0
+
+
+def _run_baseline(options: argparse.Namespace) -> int:
+    from train.baselines.judging import baseline, show
+    from train.terminal import Terminal
+
+    terminal = Terminal()
+    summary = baseline(options.run, options.kind, _attempt(options, terminal))
+    if options.json:
+        sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
+    else:
+        show(summary, terminal)
+    return 0
+
+
+def _attempt(options: argparse.Namespace, terminal: Terminal) -> Baseline:
+    """What the kind of baseline is, with its own options. Raises InputError."""
+    if options.kind == "tfidf":
+        from train.baselines.tfidf import tfidf
+
+        return tfidf
+    if options.kind == "trainer":
+        from train.baselines.trainer import trainer
+
+        return trainer
+    if options.kind == "keywords":
+        from train.baselines.keywords import SHIPPED, keywords
+
+        return partial(keywords, options.keywords or SHIPPED)
+    from train.baselines.endpoint import Endpoint
+    from train.baselines.prompted import Asking, prompted
+
+    if options.endpoint is None or options.model is None:
+        remedy = "--endpoint http://127.0.0.1:8080/v1 --model NAME"
+        raise InputError(Problem("command line", "prompted asks a model", "--endpoint and --model", remedy))
+    for name in ("rows", "at_once"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            raise InputError(Problem("command line", f"--{name.replace('_', '-')} {value}", "1 or more"))
+    endpoint = Endpoint(options.endpoint, options.model, options.key_env)
+    return partial(
+        prompted, endpoint, Asking(options.rows, options.send_escalated, options.at_once), terminal
+    )
 
 
 def _report(options: argparse.Namespace) -> int:

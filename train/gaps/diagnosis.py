@@ -1,0 +1,41 @@
+"""The likely cause of a figure that misses its target: every detector is asked, and one answer comes first.
+
+The order goes from what is simplest to be sure of to what is least. What training never held is counted, so
+it is certain, and it makes all that follows look bad, too. Tokens that the model cannot see come next, then
+labels that are wrong, which spoil the figure itself. That a source is not like the one learned from is a
+guess that fits many figures, and a threshold of its own presupposes a ranking that nothing else has spoiled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from train.data.corpus import Corpus
+from train.gaps.few import few
+from train.gaps.gap import Gap
+from train.gaps.ground import Ground
+from train.gaps.hard import hard
+from train.gaps.held import Held
+from train.gaps.noise import label_noise
+from train.gaps.one_source import one_source
+from train.gaps.own_threshold import own_threshold
+from train.gaps.performance import Cell, examples
+from train.gaps.vocabulary import vocabulary
+from train.policy import Policy
+
+
+def diagnose(cell: Cell, held: Held, ground: Ground, corpus: Corpus | None, policy: Policy) -> Gap:
+    """The gap of a cell of `held`, its most likely cause first. corpus: None where the data are not here."""
+    tested, rows, predictions = cell.tested, cell.rows, held.predictions
+    label = policy.labels[tested.label]
+    readable = corpus is not None and held.positions is not None
+    asked = [
+        few(ground, tested),
+        vocabulary(corpus, held.positions[rows], tested) if readable else None,
+        label_noise(held.noise[tested.label], predictions, rows, tested, ground),
+        one_source(ground, predictions, rows, tested),
+        own_threshold(predictions, rows, tested, label.constraint),
+    ]
+    cause, *other = [found for found in asked if found] or [hard(ground, predictions, rows, tested)]
+    shown = examples(predictions, tested.label, tested.metric, rows)
+    return Gap(replace(tested, examples=shown), label.tier, cause, tuple(other))

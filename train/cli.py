@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     gaps = verbs.add_parser(
         "gaps",
         help="a finished run's weaknesses, ranked by harm, each with its likely cause and what to do",
-        description="Weaknesses beyond chance, worst first, to the run's gaps.json. What has too few texts to "
-        "tell is listed as unmeasured, never as passed.",
+        description="Weaknesses beyond chance, worst first, also in the run's gaps.json. What has too few "
+        "texts to tell is listed as unmeasured, never as passed.",
         epilog="example: teensafe gaps RUN --prevalence hate=0.01",
     )
     gaps.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")

@@ -28,10 +28,9 @@ def diagnose(cell: Cell, held: Held, ground: Ground, corpus: Corpus | None, poli
     """The gap of a cell of `held`, its most likely cause first. corpus: None where the data are not here."""
     tested, rows, predictions = cell.tested, cell.rows, held.predictions
     label = policy.labels[tested.label]
-    readable = corpus is not None and held.positions is not None
     asked = [
         few(ground, tested),
-        vocabulary(corpus, held.positions[rows], tested) if readable else None,
+        vocabulary(corpus, held.positions[rows], tested) if corpus and held.positions is not None else None,
         label_noise(held.noise[tested.label], predictions, rows, tested, ground),
         one_source(ground, predictions, rows, tested),
         own_threshold(predictions, rows, tested, label.constraint),

@@ -26,7 +26,7 @@ def few(ground: Ground, tested: Tested) -> Evidence | None:
             continue
         had = counts[side]
         language = slice is not None and slice.partition("=")[0] in LANGUAGE
-        cause: Cause = ("too_few_positives", "too_few_negatives")[side]  # type: ignore[assignment]
+        cause: Cause = ("too_few_positives", "too_few_negatives")[side]
         where = f" with {slice}" if slice else ""
         return Evidence(
             "missing_language" if language else cause,

@@ -25,6 +25,7 @@ from train.gaps.diagnosis import diagnose
 from train.gaps.gap import Gap, Tested
 from train.gaps.ground import Ground, from_corpus, from_lock
 from train.gaps.held import Held, data_of, held_out
+from train.gaps.noise import mislabelled
 from train.gaps.obfuscation import disguised
 from train.gaps.performance import cells
 from train.gaps.share import discoveries
@@ -107,7 +108,9 @@ def read(folder: Path) -> Found | None:
         return Found(list(gaps), list(rest["unmeasured"]), list(rest["notes"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"gaps cannot be read ({type(error).__name__})"
-        raise Failure(Problem(str(folder), what, "what `teensafe gaps` wrote", "teensafe gaps RUN")) from error
+        raise Failure(
+            Problem(str(folder), what, "what `teensafe gaps` wrote", "teensafe gaps RUN")
+        ) from error
 
 
 def search(
@@ -131,7 +134,13 @@ def search(
         for cell in cells(part.predictions, part.fair, part.name, policy, prevalence)
         if cell.tested.n or part is held[0]  # made texts need not hold all, but of what is real all counts
     ]
-    told = [*disguised(figures, intervals, ground, held[0].predictions.labels, prevalence)]
+    told = [
+        test
+        for part in held
+        for label, found in part.noise.items()
+        for test in mislabelled(found, part.predictions, part.name, label, ground)
+    ]
+    told += disguised(figures, intervals, ground, held[0].predictions.labels, prevalence)
     if corpus and decide:
         told += _shortcuts(held, corpus, decide, policy, prevalence)
     candidates += [(test, partial(_vulnerable, test, policy)) for test in told]

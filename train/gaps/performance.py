@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.evaluation.intervals import ENOUGH_GROUPS
+from train.evaluation.intervals import ENOUGH_GROUPS, Positions
 from train.evaluation.metrics import ENOUGH, Bools, decided
 from train.evaluation.predictions import Predictions
 from train.gaps.gap import Tested
@@ -32,14 +32,20 @@ class Cell:
 def cells(
     predictions: Predictions, fair: Bools, name: str, policy: Policy, prevalence: Mapping[str, float]
 ) -> Iterator[Cell]:
-    """Of every label among the `fair` texts (bool [n]) of the set `name`. prevalence: label -> share of the texts
-    that carry it where the model is used; of labels that are not named, what the place itself holds."""
+    """Of every label among the `fair` texts (bool [n]) of the set `name`.
+
+    prevalence: label -> share of the texts that carry it where the model is used; of labels that are not
+    named, what the place itself holds.
+    """
+    _, group = np.unique(predictions.group, return_inverse=True)
     for column, label in enumerate(predictions.labels):
         known = decided(predictions.targets[:, column]) & fair
         constraint = policy.labels[label].constraint
         for place in places(predictions, known):
             for target in targets(constraint, place.slice is None):
-                tested = _tested(predictions, name, column, place, known, target, prevalence.get(label))
+                tested = _tested(
+                    predictions, group, name, column, place, known, target, prevalence.get(label)
+                )
                 if tested:
                     yield Cell(tested, place.rows)
 
@@ -58,6 +64,7 @@ def examples(predictions: Predictions, label: str, metric: str, rows: Bools) -> 
 
 def _tested(
     predictions: Predictions,
+    group: Positions,
     name: str,
     column: int,
     place: Place,
@@ -65,23 +72,17 @@ def _tested(
     target: Target,
     deployed: float | None,
 ) -> Tested | None:
-    """None where a slice holds so nearly all of a set that nothing is left to compare it with."""
+    """None where a slice holds so nearly all of a set that too little is left to compare it with: what is
+    true of the slice is then said of the set."""
     positive = predictions.targets[:, column] > 0.5
     about = known & (positive if target.metric == "recall" else ~positive)
     flag = predictions.flags[:, column]
-    rest = None
-    if place.slice is not None:
-        outside = about & ~place.rows
-        if not _enough(outside, predictions):
-            return None
-        rest = share(flag[outside], predictions.group[outside])
-    at = target.at
-    if at is None:
-        assert rest is not None  # only slices are held against the rest
-        at = OF_REST * rest.value
-    inside = place.rows & about
-    found = share(flag[inside], predictions.group[inside]) if inside.any() else None
-    enough = _enough(inside, predictions)
+    inside, outside = place.rows & about, about & ~place.rows
+    enough = _enough(inside, group)
+    if place.slice is not None and enough and not _enough(outside, group):
+        return None
+    found, rest = (share(flag[part], group[part]) if part.any() else None for part in (inside, outside))
+    at = target.at if target.at is not None else OF_REST * (rest.value if rest else 0.0)
     if deployed is None:
         stake = float(inside.sum() / place.rows.sum()) if place.rows.any() else 0.0
     else:
@@ -107,8 +108,8 @@ def _tested(
     )
 
 
-def _enough(rows: Bools, predictions: Predictions) -> bool:
-    return bool(rows.sum() >= ENOUGH and len(np.unique(predictions.group[rows])) >= ENOUGH_GROUPS)
+def _enough(rows: Bools, group: Positions) -> bool:
+    return bool(rows.sum() >= ENOUGH and len(np.unique(group[rows])) >= ENOUGH_GROUPS)
 
 
 def _beyond(found: Share, target: Target, rest: Share | None) -> tuple[float, bool]:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.gaps.conftest import policy_of
 from train.data import grammar
 from train.gaps.finding import Found, find, read
 
@@ -26,17 +27,6 @@ FEW, FORGOTTEN, NOISY, SHORT = "regulated_goods", "hate", "privacy_minor", "hara
 LABELS = (FEW, FORGOTTEN, NOISY, SHORT)
 SPLITS = {"train": 0.46, "dev": 0.18, "calibration": 0.18, "test": 0.18}
 WORD = "zqx"
-
-POLICY = f"""
-schema: 1
-name: planted
-version: 1.0.0
-description: four labels of the seed corpus
-tiers: {{0: {{name: a, covers: a}}, 1: {{name: b, covers: b}}, 2: {{name: c, covers: c}}, 3: {{name: d, covers: d}}}}
-taxonomies: {{}}
-labels:
-{"".join(f"  {l}: {{title: t, definition: d, excludes: [e], tier: 2, constraint: {{max_fpr: 0.05}}}}{chr(10)}" for l in LABELS)}
-"""
 
 
 @dataclass(frozen=True)
@@ -96,7 +86,8 @@ def _write(folder: Path, base: Path, planted: bool) -> tuple[Path, frozenset[str
         sources[name].append(row | dict.fromkeys(LABELS) | {label: float(cell)})
     for name, content in sources.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
-    (folder / "policy.yaml").write_text(POLICY)
+    policy = policy_of(LABELS).model_dump_json(by_alias=True, exclude_none=True)
+    (folder / "policy.yaml").write_text(policy)
     said = {
         name: {
             "path": f"{name}.jsonl",
@@ -168,7 +159,7 @@ def test_a_label_cut_to_ten_positives_has_too_few(planted: Trained) -> None:
 def test_flipped_labels_of_a_source_are_noise(planted: Trained) -> None:
     gap = planted.at(NOISY, "source=b")[0]
     assert (gap["cause"], gap["action"]["kind"]) == ("label_noise", "relabel")
-    assert gap["ci"][0] <= 0.2 <= gap["ci"][1]
+    assert 0.1 < gap["value"] < 0.35
     right = [id in planted.flipped for id in gap["examples"]]
     assert len(right) == 20 and sum(right) >= 15
     for source in "ac":

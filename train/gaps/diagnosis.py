@@ -26,15 +26,15 @@ from train.policy import Policy
 
 def diagnose(cell: Cell, held: Held, ground: Ground, corpus: Corpus | None, policy: Policy) -> Gap:
     """The gap of a cell of `held`, its most likely cause first. corpus: None where the data are not here."""
-    tested, rows, predictions = cell.tested, cell.rows, held.predictions
-    label = policy.labels[tested.label]
+    trial, rows, predictions = cell.trial, cell.rows, held.predictions
+    label = policy.labels[trial.label]
     asked = [
-        few(ground, tested),
-        vocabulary(corpus, held.positions[rows], tested) if corpus and held.positions is not None else None,
-        label_noise(held.noise[tested.label], predictions, rows, tested, ground),
-        one_source(ground, predictions, rows, tested),
-        own_threshold(predictions, rows, tested, label.constraint),
+        few(ground, trial),
+        vocabulary(corpus, held.positions[rows], trial) if corpus and held.positions is not None else None,
+        label_noise(held.noise[trial.label], predictions, rows, trial, ground),
+        one_source(ground, predictions, rows, trial),
+        own_threshold(predictions, rows, trial, label.constraint),
     ]
-    cause, *other = [found for found in asked if found] or [hard(ground, predictions, rows, tested)]
-    shown = examples(predictions, tested.label, tested.metric, rows)
-    return Gap(replace(tested, examples=shown), label.tier, cause, tuple(other))
+    cause, *other = [found for found in asked if found] or [hard(ground, predictions, rows, trial)]
+    shown = examples(predictions, trial.label, trial.metric, rows)
+    return Gap(replace(trial, examples=shown), label.tier, cause, tuple(other))

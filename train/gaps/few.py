@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from train.gaps.gap import Action, Cause, Evidence, Tested
+from train.gaps.gap import Action, Cause, Evidence, Trial
 from train.gaps.ground import Ground
 
 ENOUGH_TO_LEARN = math.ceil(math.log(0.05) / math.log(0.95))
@@ -14,14 +14,14 @@ LANGUAGE = ("lang", "language")
 """Names of slices whose values are languages."""
 
 
-def few(ground: Ground, tested: Tested) -> Evidence | None:
+def few(ground: Ground, trial: Trial) -> Evidence | None:
     """Of the label as a whole, else of the slice. Recall is about positives, the false positive rate about
     negatives. A language in which training had too few, of a label it had enough of, is a missing language.
     """
-    side = 0 if tested.metric == "recall" else 1
+    side = 0 if trial.metric == "recall" else 1
     kind = ("positives", "negatives")[side]
-    for slice in dict.fromkeys((None, tested.slice, *tested.also)):
-        counts = ground.of(tested.label, slice)
+    for slice in dict.fromkeys((None, trial.slice, *trial.also)):
+        counts = ground.of(trial.label, slice)
         if counts is None or counts[side] >= ENOUGH_TO_LEARN:
             continue
         had = counts[side]
@@ -33,13 +33,13 @@ def few(ground: Ground, tested: Tested) -> Evidence | None:
             f"training {kind}{where}",
             had,
             ENOUGH_TO_LEARN,
-            f"training held {had:,} {kind} of {tested.label}{where}; below {ENOUGH_TO_LEARN} a way of saying "
+            f"training held {had:,} {kind} of {trial.label}{where}; below {ENOUGH_TO_LEARN} a way of saying "
             "it that 5% of them share may have been in none",
             Action(
                 "collect",
                 max(ENOUGH_TO_LEARN - had, 3 * had),  # four times as many: half of an error that falls
-                f"{kind} of {tested.label}{where}",  # with the root of their number
-                _where(tested.label, kind, slice),
+                f"{kind} of {trial.label}{where}",  # with the root of their number
+                _where(trial.label, kind, slice),
             ),
         )
     return None

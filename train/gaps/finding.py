@@ -22,7 +22,7 @@ from train.errors import Failure, InputError, Problem
 from train.evaluation.predictions import Bools
 from train.files import write_json
 from train.gaps.diagnosis import diagnose
-from train.gaps.gap import Gap, Tested
+from train.gaps.gap import Gap, Trial
 from train.gaps.ground import Ground, from_corpus, from_lock
 from train.gaps.held import Held, data_of, held_out
 from train.gaps.noise import mislabelled
@@ -129,10 +129,10 @@ def search(
     is neither a gap nor proven to keep its target is unmeasured.
     """
     candidates = [
-        (cell.tested, partial(diagnose, cell, part, ground, corpus, policy))
+        (cell.trial, partial(diagnose, cell, part, ground, corpus, policy))
         for part in held
         for cell in cells(part.predictions, part.fair, part.name, policy, prevalence)
-        if cell.tested.n or part is held[0]  # made texts need not hold all, but of what is real all counts
+        if cell.trial.n or part is held[0]  # made texts need not hold all, but of what is real all counts
     ]
     told = [
         test
@@ -146,7 +146,7 @@ def search(
     candidates += [(test, partial(_vulnerable, test, policy)) for test in told]
     worse = discoveries(np.array([1.0 if test.p is None else test.p for test, _ in candidates]))
     gaps = [gap() for (_, gap), found in zip(candidates, worse, strict=True) if found]
-    gaps = _one_a_place(sorted(gaps, key=lambda gap: (-gap.harm, gap.tested.id)))
+    gaps = _one_a_place(sorted(gaps, key=lambda gap: (-gap.harm, gap.trial.id)))
     open_ = [
         test
         for (test, _), found in zip(candidates, worse, strict=True)
@@ -156,19 +156,19 @@ def search(
     return Found([gap.record() for gap in gaps], [test.unmeasured() for test in open_], [])
 
 
-def _vulnerable(tested: Tested, policy: Policy) -> Gap:
+def _vulnerable(trial: Trial, policy: Policy) -> Gap:
     """Of a test that was made for a cause."""
-    assert tested.told is not None
-    return Gap(tested, policy.labels[tested.label].tier, tested.told, ())
+    assert trial.told is not None
+    return Gap(trial, policy.labels[trial.label].tier, trial.told, ())
 
 
 def _one_a_place(gaps: list[Gap]) -> list[Gap]:
     """A label's shortcuts in one source are one gap, the most harmful; the others are evidence of it."""
     found: dict[tuple[str, ...], Gap] = {}
     for gap in gaps:
-        tested = gap.tested
+        trial = gap.trial
         shortcut = gap.cause.cause == "shortcut"
-        key = (tested.set, tested.label, str(tested.slice), "" if shortcut else tested.id)
+        key = (trial.set, trial.label, str(trial.slice), "" if shortcut else trial.id)
         first = found.setdefault(key, gap)
         if first is not gap:
             found[key] = replace(first, other=(*first.other, gap.cause))
@@ -177,7 +177,7 @@ def _one_a_place(gaps: list[Gap]) -> list[Gap]:
 
 def _shortcuts(
     held: list[Held], corpus: Corpus, decide: Decide, policy: Policy, prevalence: Mapping[str, float]
-) -> Iterator[Tested]:
+) -> Iterator[Trial]:
     words = Words(corpus)
     tiers = {name: label.tier for name, label in policy.labels.items()}
     for part in held:

@@ -1,4 +1,4 @@
-"""The words of this room: what was tested, what speaks for a cause, what is to be done, and a gap."""
+"""The words of this room: what was trial, what speaks for a cause, what is to be done, and a gap."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class Trial:
     """One figure of one label, in one slice or in all of a set, held against its target.
 
     slice: `name=value`, None for the whole set; also: other slices that are the very same texts; of: what
@@ -94,38 +94,38 @@ class Tested:
 class Gap:
     """A weakness with its likely cause. harm: tier x stake x shortfall, in wrong decisions a text."""
 
-    tested: Tested
+    trial: Trial
     tier: int
     cause: Evidence
     other: tuple[Evidence, ...]
 
     @property
     def harm(self) -> float:
-        return self.tier * self.tested.stake * self.tested.shortfall
+        return self.tier * self.trial.stake * self.trial.shortfall
 
     def record(self) -> dict[str, Any]:
         """As JSON: an entry of gaps.json."""
-        tested, action = self.tested, self.cause.action
+        trial, action = self.trial, self.cause.action
         return {
-            "id": tested.id,
-            "set": tested.set,
-            "label": tested.label,
-            "slice": tested.slice,
-            "also": list(tested.also),
+            "id": trial.id,
+            "set": trial.set,
+            "label": trial.label,
+            "slice": trial.slice,
+            "also": list(trial.also),
             "cause": self.cause.cause,
-            "metric": tested.metric,
-            "value": tested.value,
-            "ci": list(tested.ci) if tested.ci else None,
-            "n": tested.n,
-            "positives": tested.positives,
-            "target": tested.target,
+            "metric": trial.metric,
+            "value": trial.value,
+            "ci": list(trial.ci) if trial.ci else None,
+            "n": trial.n,
+            "positives": trial.positives,
+            "target": trial.target,
             "harm": self.harm,
             "tier": self.tier,
-            "prevalence": tested.stake,
-            "shortfall": tested.shortfall,
-            "p": tested.p,
+            "prevalence": trial.stake,
+            "shortfall": trial.shortfall,
+            "p": trial.p,
             "evidence": [_evidence(found) for found in (self.cause, *self.other)],
-            "examples": list(tested.examples),
+            "examples": list(trial.examples),
             "action": {
                 "kind": action.kind,
                 "rows": action.rows,

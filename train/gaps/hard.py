@@ -5,13 +5,13 @@ from __future__ import annotations
 from train.evaluation.metrics import ENOUGH, Bools, auroc, decided
 from train.evaluation.predictions import Predictions
 from train.gaps.few import ENOUGH_TO_LEARN, LANGUAGE
-from train.gaps.gap import Action, Evidence, Tested
+from train.gaps.gap import Action, Evidence, Trial
 from train.gaps.ground import Ground
 
 
-def hard(ground: Ground, predictions: Predictions, rows: Bools, tested: Tested) -> Evidence:
+def hard(ground: Ground, predictions: Predictions, rows: Bools, trial: Trial) -> Evidence:
     """rows: bool [n], the texts of the place."""
-    column = predictions.labels.index(tested.label)
+    column = predictions.labels.index(trial.label)
     positive, score = predictions.targets[:, column] > 0.5, predictions.scores[:, column]
 
     def ranked(part: Bools) -> float | None:
@@ -22,17 +22,17 @@ def hard(ground: Ground, predictions: Predictions, rows: Bools, tested: Tested) 
     says = "no other cause is told by the figures"
     if here is not None:
         says += f": AUROC {here:.2f}" + (f", outside {there:.2f}" if there is not None else "")
-    return Evidence("hard", "AUROC", here, there, says, _action(ground, tested))
+    return Evidence("hard", "AUROC", here, there, says, _action(ground, trial))
 
 
-def _action(ground: Ground, tested: Tested) -> Action:
-    name, _, value = (tested.slice or "").partition("=")
-    where = {"label": tested.label} | ({name: value} if name else {})
+def _action(ground: Ground, trial: Trial) -> Action:
+    name, _, value = (trial.slice or "").partition("=")
+    where = {"label": trial.label} | ({name: value} if name else {})
     if name in LANGUAGE:
         remedy = f"a base model that was trained on {value}: texts to learn from were there"
         return Action("change", 0, remedy, where)
-    if name and tested.metric == "fpr":
-        had = (ground.of(tested.label, tested.slice) or (0, 0))[1]
-        kind = f"negatives of {tested.label} with {tested.slice}, like the examples"
+    if name and trial.metric == "fpr":
+        had = (ground.of(trial.label, trial.slice) or (0, 0))[1]
+        kind = f"negatives of {trial.label} with {trial.slice}, like the examples"
         return Action("collect", max(ENOUGH_TO_LEARN, 3 * had), kind, where | {"cell": "negative"})
     return Action("change", 0, "a larger base model or a longer training; read the examples first", where)

@@ -9,8 +9,9 @@ those are taken off that lie as far on the class's other side: where classes mer
 wide on one side of its median as on the other; wrong labels add to the side of the other class alone.
 Thresholds are those of one source and class, so sources may differ in base rate and difficulty.
 
-It cannot see wrong labels that are most of their class (20% flips among 5% positives), that the model has
-learned to repeat, or in a source that it cannot rank.
+It cannot see wrong labels that are most of their class (20% flips among 10% positives), that the model has
+learned to repeat, or in a source that it cannot rank. Texts in part of a source that the model cannot read
+at all, such as a language it never saw, look like wrong labels, too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from scipy.special import ndtr
 from train.evaluation.intervals import ENOUGH_GROUPS
 from train.evaluation.metrics import ENOUGH, Bools, Floats, decided
 from train.evaluation.predictions import Predictions
-from train.gaps.gap import Action, Evidence, Tested
+from train.gaps.gap import Action, Evidence, Trial
 from train.gaps.ground import Ground
 from train.gaps.performance import MOST_EXAMPLES
 from train.gaps.share import LEVEL, SURE
@@ -78,12 +79,12 @@ def noise(predictions: Predictions, label: str) -> list[Noise]:
 
 def mislabelled(
     found: Sequence[Noise], predictions: Predictions, name: str, label: str, ground: Ground
-) -> Iterator[Tested]:
+) -> Iterator[Trial]:
     """Each source's share of wrong labels, held against SHARE. found: `noise` of the label."""
     column = predictions.labels.index(label)
     for noise in found:
         n, share, error = len(noise.rows), noise.share, noise.error
-        yield Tested(
+        yield Trial(
             set=name,
             label=label,
             slice=f"source={noise.source}",
@@ -104,7 +105,7 @@ def mislabelled(
 
 
 def label_noise(
-    found: Sequence[Noise], predictions: Predictions, rows: Bools, tested: Tested, ground: Ground
+    found: Sequence[Noise], predictions: Predictions, rows: Bools, trial: Trial, ground: Ground
 ) -> Evidence | None:
     """For the place `rows` (bool [n]) of a gap. found: `noise` of its label."""
     noisy = {noise.source: noise for noise in found if noise.p < 1 - LEVEL}
@@ -112,7 +113,7 @@ def label_noise(
     if not rows.any() or len(inside) / rows.sum() <= MOSTLY:
         return None
     worst = max(sorted(set(inside)), key=inside.count)
-    return _evidence(noisy[worst], tested.label, ground)
+    return _evidence(noisy[worst], trial.label, ground)
 
 
 def _evidence(noise: Noise, label: str, ground: Ground) -> Evidence:

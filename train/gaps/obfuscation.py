@@ -9,7 +9,7 @@ from typing import Any
 from scipy.special import ndtr
 
 from train.evaluation.metrics import ENOUGH
-from train.gaps.gap import Action, Evidence, Tested
+from train.gaps.gap import Action, Evidence, Trial
 from train.gaps.ground import Ground
 from train.gaps.performance import needed
 from train.gaps.share import SURE
@@ -25,7 +25,7 @@ def disguised(
     ground: Ground,
     labels: tuple[str, ...],
     prevalence: Mapping[str, float],
-) -> Iterator[Tested]:
+) -> Iterator[Trial]:
     """Of each `<set>/<label>/<recall_drop or fpr_rise>/perturbation=<k>`: n beside it is the positives or
     the negatives. The p-value takes the 95% interval for that of a normal distribution."""
     for key, value in figures.items():
@@ -44,7 +44,7 @@ def disguised(
         share = positives / (positives + negatives) if positives + negatives else 0.5
         carries = prevalence.get(label, share)
         trained = ground.of(label, None) or (0, 0)
-        yield Tested(
+        yield Trial(
             set=name,
             label=label,
             slice=f"perturbation={of}",

@@ -8,7 +8,7 @@ import numpy as np
 
 from train.evaluation.predictions import Bools, Predictions
 from train.gaps.few import ENOUGH_TO_LEARN
-from train.gaps.gap import Action, Evidence, Tested
+from train.gaps.gap import Action, Evidence, Trial
 from train.gaps.ground import Ground
 
 NEARLY_ALL = 0.9
@@ -17,9 +17,9 @@ MOSTLY = 0.5
 """The gap is elsewhere where more than this share of its texts comes from other sources."""
 
 
-def one_source(ground: Ground, predictions: Predictions, rows: Bools, tested: Tested) -> Evidence | None:
+def one_source(ground: Ground, predictions: Predictions, rows: Bools, trial: Trial) -> Evidence | None:
     """rows: bool [n], the texts of the place."""
-    positives = {name: counts[0] for name, counts in ground.sources(tested.label).items()}
+    positives = {name: counts[0] for name, counts in ground.sources(trial.label).items()}
     total = sum(positives.values())
     if not total:
         return None
@@ -34,13 +34,13 @@ def one_source(ground: Ground, predictions: Predictions, rows: Bools, tested: Te
         "share of training positives from one source",
         share,
         NEARLY_ALL,
-        f"{share:.0%} of the training positives of {tested.label} come from {top}; {elsewhere:.0%} of the "
+        f"{share:.0%} of the training positives of {trial.label} come from {top}; {elsewhere:.0%} of the "
         "texts here do not",
         Action(
             "collect",
             missing,
-            f"positives of {tested.label} from sources other than {top}, like these texts",
-            {"label": tested.label, "cell": "positive", "source": f"!={top}"}
-            | ({tested.slice.partition("=")[0]: tested.slice.partition("=")[2]} if tested.slice else {}),
+            f"positives of {trial.label} from sources other than {top}, like these texts",
+            {"label": trial.label, "cell": "positive", "source": f"!={top}"}
+            | ({trial.slice.partition("=")[0]: trial.slice.partition("=")[2]} if trial.slice else {}),
         ),
     )

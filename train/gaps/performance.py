@@ -11,7 +11,7 @@ import numpy as np
 from train.evaluation.intervals import ENOUGH_GROUPS, Positions
 from train.evaluation.metrics import ENOUGH, Bools, decided
 from train.evaluation.predictions import Predictions
-from train.gaps.gap import Tested
+from train.gaps.gap import Trial
 from train.gaps.share import LEVEL, SURE, Share, ratio_below, share
 from train.gaps.slices import Place, places
 from train.gaps.targets import OF_REST, Metric, Target, targets
@@ -25,7 +25,7 @@ MOST_NEEDED = 1_000_000
 class Cell:
     """A test, and the texts behind it: `rows` bool [n] of the set, decided cells of the label."""
 
-    tested: Tested
+    trial: Trial
     rows: Bools
 
 
@@ -43,11 +43,9 @@ def cells(
         constraint = policy.labels[label].constraint
         for place in places(predictions, known):
             for target in targets(constraint, place.slice is None):
-                tested = _tested(
-                    predictions, group, name, column, place, known, target, prevalence.get(label)
-                )
-                if tested:
-                    yield Cell(tested, place.rows)
+                trial = _trial(predictions, group, name, column, place, known, target, prevalence.get(label))
+                if trial:
+                    yield Cell(trial, place.rows)
 
 
 def examples(predictions: Predictions, label: str, metric: str, rows: Bools) -> tuple[str, ...]:
@@ -62,7 +60,7 @@ def examples(predictions: Predictions, label: str, metric: str, rows: Bools) -> 
     ]
 
 
-def _tested(
+def _trial(
     predictions: Predictions,
     group: Positions,
     name: str,
@@ -71,24 +69,24 @@ def _tested(
     known: Bools,
     target: Target,
     deployed: float | None,
-) -> Tested | None:
+) -> Trial | None:
     """None where a slice holds so nearly all of a set that too little is left to compare it with: what is
     true of the slice is then said of the set."""
     positive = predictions.targets[:, column] > 0.5
     about = known & (positive if target.metric == "recall" else ~positive)
     flag = predictions.flags[:, column]
     inside, outside = place.rows & about, about & ~place.rows
-    enough = _enough(inside, group)
-    if place.slice is not None and enough and not _enough(outside, group):
-        return None
     found, rest = (share(flag[part], group[part]) if part.any() else None for part in (inside, outside))
+    enough = _enough(found)
+    if place.slice is not None and enough and not _enough(rest):
+        return None
     at = target.at if target.at is not None else OF_REST * (rest.value if rest else 0.0)
     if deployed is None:
         stake = float(inside.sum() / place.rows.sum()) if place.rows.any() else 0.0
     else:
         stake = deployed if target.metric == "recall" else 1 - deployed
     p, shared = _beyond(found, target, rest) if found and enough else (None, False)
-    return Tested(
+    return Trial(
         set=name,
         label=predictions.labels[column],
         slice=place.slice,
@@ -108,8 +106,8 @@ def _tested(
     )
 
 
-def _enough(rows: Bools, group: Positions) -> bool:
-    return bool(rows.sum() >= ENOUGH and len(np.unique(group[rows])) >= ENOUGH_GROUPS)
+def _enough(found: Share | None) -> bool:
+    return found is not None and found.n >= ENOUGH and found.groups >= ENOUGH_GROUPS
 
 
 def _beyond(found: Share, target: Target, rest: Share | None) -> tuple[float, bool]:

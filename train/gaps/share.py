@@ -62,21 +62,21 @@ class Share:
         return 1 - float(betaincinv(misses, self.worth - misses + 1, tail)) if misses > 0 else 1.0
 
 
-def share(hit: npt.NDArray[np.bool_], group: npt.NDArray[Any]) -> Share:
-    """Of hits [n >= 1] and the group of each. Texts that agree within their groups are worth fewer.
+def share(hit: npt.NDArray[np.bool_], group: npt.NDArray[np.integer[Any]]) -> Share:
+    """Of hits [n >= 1] and the number of each one's group, from 0. Texts that agree within their groups are
+    worth fewer.
 
     The design effect is the variance of the share over whole groups by the binomial one, taken to be at least
     1; the variance itself has groups - 1 degrees of freedom (Korn & Graubard's factor of t quantiles). Where
     all are hits or none is, agreement within groups cannot be seen, and the texts are worth their groups.
     """
     n, value = len(hit), float(hit.mean())
-    _, of = np.unique(group, return_inverse=True)
-    groups = int(of.max()) + 1
+    groups = int(np.count_nonzero(np.bincount(group)))
     if value in (0.0, 1.0) or groups < 2:
         return Share(value, n, groups, float(groups))
-    excess = np.bincount(of, hit - value)
+    excess = np.bincount(group, hit - value)
     variance = groups / (groups - 1) * float(excess @ excess) / n**2
-    effect = max(1.0, variance / (value * (1 - value) / n))
+    effect = max(1.0, variance / (value * (1 - value) / (n - 1)))
     tail = (1 - LEVEL) / 2
     freedom = (stdtrit(n - 1, tail) / stdtrit(groups - 1, tail)) ** 2
     return Share(value, n, groups, float(n / effect * min(1.0, freedom)))

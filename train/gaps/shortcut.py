@@ -12,7 +12,7 @@ from train.data.corpus import Corpus
 from train.evaluation.intervals import ENOUGH_GROUPS
 from train.evaluation.metrics import ENOUGH, Bools, decided
 from train.evaluation.predictions import Predictions
-from train.gaps.gap import Action, Evidence, Tested
+from train.gaps.gap import Action, Evidence, Trial
 from train.gaps.performance import needed
 from train.gaps.share import share
 from train.gaps.targets import LARGEST_CHANGE
@@ -36,13 +36,14 @@ def shortcuts(
     decide: Decide,
     tiers: Mapping[str, int],
     prevalence: Mapping[str, float],
-) -> Iterator[Tested]:
+) -> Iterator[Trial]:
     """Two tests a word, each where there are texts for it: taken out of those that hold it, in its source,
     and put before those that do not, in all sources. positions: int64 [n], of each prediction in `corpus`.
 
     A word that tells positives is taken out of positives (recall may drop) and put into negatives (FPR may
     rise); one that tells negatives the other way round.
     """
+    _, group = np.unique(predictions.group, return_inverse=True)
     for word in words:
         column = predictions.labels.index(word.label)
         known = decided(predictions.targets[:, column])
@@ -55,15 +56,15 @@ def shortcuts(
         carries = prevalence.get(word.label, float(positive[known].mean()))
         for rows, change, done in ((holding, _without, "taken out"), (lacking, _with, "put before others")):
             chosen = _some(rows)
-            if len(chosen) < ENOUGH or len(np.unique(predictions.group[chosen])) < ENOUGH_GROUPS:
+            if len(chosen) < ENOUGH or len(np.unique(group[chosen])) < ENOUGH_GROUPS:
                 continue
             before = predictions.flags[chosen, column]
             texts = [change(word.word, text) for text in corpus.texts(positions[chosen])]
             after = decide(texts)[:, column]
             loses = bool(positive[chosen[0]])  # all of them are, or none
             changed = before & ~after if loses else ~before & after
-            found = share(changed, predictions.group[chosen])
-            yield Tested(
+            found = share(changed, group[chosen])
+            yield Trial(
                 set=name,
                 label=word.label,
                 slice=f"source={word.source}",

@@ -6,10 +6,10 @@ import numpy as np
 
 from train.data.corpus import Corpus
 from train.data.hazards import UNKNOWN
-from train.gaps.gap import Action, Evidence, Tested
+from train.gaps.gap import Action, Evidence, Trial
 
 
-def vocabulary(corpus: Corpus, positions: np.ndarray, tested: Tested) -> Evidence | None:
+def vocabulary(corpus: Corpus, positions: np.ndarray, trial: Trial) -> Evidence | None:
     """positions: int64 [n] of the corpus, the texts of the place. From the share of unknown tokens that
     `teensafe plan` warns of, too."""
     unknown = corpus.encoder.unknown
@@ -20,7 +20,7 @@ def vocabulary(corpus: Corpus, positions: np.ndarray, tested: Tested) -> Evidenc
     share = sum(int((sequence == unknown).sum()) for sequence in sequences) / max(1, total)
     if share < UNKNOWN:
         return None
-    where = tested.slice or f"label={tested.label}"
+    where = trial.slice or f"label={trial.label}"
     name, _, value = where.partition("=")
     return Evidence(
         "vocabulary",

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import expit
+from transformers import AutoTokenizer
 
+from train.data.encoding import Encoder, Encoding, MaxLength
 from train.evaluation.predictions import Predictions
+from train.gaps.gap import Trial
 from train.policy import Policy
 
-Drawn = Callable[..., Predictions]
+TRIAL = Trial(
+    set="held-out",
+    label="x",
+    slice="lang=es",
+    metric="recall",
+    value=0.1,
+    ci=(0.05, 0.2),
+    n=80,
+    positives=80,
+    target=0.5,
+    stake=0.5,
+    shortfall=0.3,
+    p=0.001,
+    proven=False,
+    needed=100,
+)
+"""Of Spanish texts, of which four in five are missed."""
 
 
 def policy_of(labels: Sequence[str], tier: int = 2, **constraint: float) -> Policy:
@@ -60,6 +80,13 @@ def predictions_of(
         scores=expit(logit),
         flags=logit > 0 if flag is None else np.asarray(flag, bool).reshape(n, -1),
     )
+
+
+@pytest.fixture(scope="session")
+def encoder(tiny_base: Path) -> Encoder:
+    """MiniLM's tokenizer, 32 tokens a text."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_base, model_max_length=32)
+    return Encoder(tokenizer, Encoding(max_length=MaxLength(tokens=32)))
 
 
 @pytest.fixture

@@ -5,32 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.gaps.conftest import policy_of, predictions_of
+from tests.gaps.conftest import TRIAL, policy_of, predictions_of
 from train.gaps.few import ENOUGH_TO_LEARN, few
 from train.gaps.finding import Found, search
-from train.gaps.gap import Trial
 from train.gaps.ground import Ground, from_lock
 from train.gaps.held import Held
 from train.gaps.obfuscation import disguised
 from train.gaps.one_source import one_source
 from train.gaps.own_threshold import own_threshold
 
-TRIAL = Trial(
-    set="held-out",
-    label="x",
-    slice="lang=es",
-    metric="recall",
-    value=0.1,
-    ci=(0.05, 0.2),
-    n=80,
-    positives=80,
-    target=0.5,
-    stake=0.5,
-    shortfall=0.3,
-    p=0.001,
-    proven=False,
-    needed=100,
-)
 COUNTED = frozenset(["lang", "surface", "source"])
 
 

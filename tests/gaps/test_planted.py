@@ -79,10 +79,10 @@ def _write(folder: Path, base: Path, planted: bool) -> tuple[Path, frozenset[str
                     continue
             if name == "b" and label == NOISY and flip:
                 cell = not positive
-                flipped.add(f"b-{len(sources['b'])}")
+                flipped.add(f"b:{len(sources['b'])}")
             if name == "c" and label == SHORT and positive:
                 text = " ".join(words)
-        row = {"id": f"{name}-{len(sources[name])}", "text": text, "lang": lang, "split": split}
+        row = {"text": text, "lang": lang, "split": split}
         sources[name].append(row | dict.fromkeys(LABELS) | {label: float(cell)})
     for name, content in sources.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
@@ -91,7 +91,6 @@ def _write(folder: Path, base: Path, planted: bool) -> tuple[Path, frozenset[str
     said = {
         name: {
             "path": f"{name}.jsonl",
-            "id": "id",
             "text": "text",
             "labels": {label: label for label in LABELS},
             "slices": {"lang": {"column": "lang"}},

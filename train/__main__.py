@@ -22,14 +22,9 @@ from train.job import Job, main_first, shared, take_leave
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from train.loop.checkpoints import Progress
     from train.model.classifier import Classifier
     from train.recipe import Recipe
-
-PROBE = 32
-"""Dev texts whose logits a new process has to reproduce."""
 
 
 def train(recipe: Recipe) -> dict[str, Any]:
@@ -108,6 +103,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
 
 def _run(job: Job) -> dict[str, Any]:
     """Build or resume the classifier, update it, keep the best checkpoint, judge that one."""
+    from train.candidate import evaluate
     from train.loop import checkpoints, optimizer
     from train.loop.checkpoints import Progress
     from train.model.classifier import create, load
@@ -154,7 +150,7 @@ def _run(job: Job) -> dict[str, Any]:
             job.run.status("running", progress.step, steps=job.steps)
 
     if job.due(progress.step) and not progress.evaluated:
-        _evaluate(job, classifier, progress)
+        evaluate(job, classifier, progress)
         keep()
     if progress.step < job.steps and not _patience_over(recipe, progress):
         _update(job, classifier, adam, progress, keep)
@@ -182,6 +178,7 @@ def _update(
     job: Job, classifier: Classifier, adam: Any, progress: Progress, keep: Callable[[], None]
 ) -> None:
     """Updates from `progress` to the end of training, each logged; checkpoints evaluated and kept."""
+    from train.candidate import evaluate
     from train.model.precision import SCORING_ATTENTION
 
     recipe = job.resolved.recipe
@@ -208,7 +205,7 @@ def _update(
             if job.due(update.step):
                 classifier.attend(SCORING_ATTENTION)
                 try:
-                    _evaluate(job, classifier, progress)
+                    evaluate(job, classifier, progress)
                 except Interrupted:
                     keep()  # not evaluated yet: the resume begins with that
                     raise
@@ -221,46 +218,20 @@ def _update(
                     return
 
 
-def _evaluate(job: Job, classifier: Classifier, progress: Progress) -> None:
-    """Judge the weights on dev and note in `progress` whether they are the best yet."""
-    from train.assessment import judge
-    from train.serving.predictor import Predictor
-
-    corpus, metric = job.resolved.corpus, job.resolved.recipe.evaluate.select.metric
-    found = _score(job, classifier, "dev", progress.step)
-    progress.figures = judge(corpus, "dev", found).figures
-    probe = corpus.rows("dev")[:PROBE]
-    progress.probe = {
-        "ids": list(corpus.column("id", probe)),
-        "logits": Predictor(classifier, {}).logits(corpus.texts(probe)).tolist(),
-    }
-    value = progress.figures.get(metric)
-    better = value is not None and (progress.best_value is None or value > progress.best_value)
-    if better or progress.best_value is None:  # nothing measurable yet: the newest is the best known
-        progress.best_step, progress.best_value, progress.evaluations_since_best = progress.step, value, 0
-    else:
-        progress.evaluations_since_best += 1
-    progress.evaluated = True
-    shown = "not measurable: too few positives or negatives in dev" if value is None else f"{value:.4f}"
-    job.terminal.say(f"step {progress.step}: {metric} {shown}" + (" (best)" if better else ""))
-    if job.run and job.wandb:
-        record = {"step": progress.step, **progress.figures}
-        job.run.log(record)
-        job.wandb.log(record)
-
-
 def _patience_over(recipe: Recipe, progress: Progress) -> bool:
     patience = recipe.evaluate.patience
     return patience is not None and progress.evaluations_since_best >= patience
 
 
 def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
-    """Fit operating points on calibration, open the test split once, prove the reload, sum up."""
+    """Fit operating points on calibration, open test split and suites once, prove the reload, sum up."""
     import numpy as np
 
     from train import publishing
-    from train.assessment import judge
+    from train.assessment import predictions
+    from train.candidate import PROBE, examiner, fit_points, score
     from train.evaluation import operating_points
+    from train.judgement import judgement
     from train.loop.checkpoints import add, open_checkpoint
     from train.model.classifier import load
     from train.report.page import write as write_report
@@ -272,10 +243,12 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     chosen = main_first(job.accelerator, lambda: open_checkpoint(best))
     classifier = load(best, job.precision)
     classifier.model.to(job.accelerator.device)
-    found = {split: _score(job, classifier, split, step) for split in ("calibration", "dev", "test")}
-    constraints = {label: recipe.policy.labels[label].constraint for label in corpus.labels}
-    points = operating_points.fit(
-        constraints, corpus.targets[corpus.rows("calibration")], found["calibration"], corpus.labels
+    logits = {split: score(job, classifier, split, step) for split in ("calibration", "dev", "test")}
+    points = fit_points(job, logits["calibration"])
+    splits = {split: predictions(corpus, split, logits[split], points) for split in logits}
+    rows = corpus.rows("test")
+    asked = examiner(job, classifier, points, step).everything(
+        recipe, splits["test"], lambda positions: corpus.texts(rows[positions])
     )
     if not (job.run and job.wandb):
         return {}
@@ -284,9 +257,12 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     difference = largest_difference(best, corpus.texts(probe), expected, job.precision)
     operating_points.write(best / POINTS, points)
     add(best, POINTS)
-    verdicts = {split: judge(corpus, split, found[split], points, split == "test") for split in found}
-    for split, verdict in verdicts.items():
-        verdict.predictions.write(job.run.folder / "predictions" / f"{split}.parquet")
+    for name, found in {**splits, **asked}.items():
+        found.write(job.run.folder / "predictions" / f"{name}.parquet")
+    judged = judgement(recipe, {"test": splits["test"], **asked})
+    # dev as every checkpoint was judged (plain sigmoid, flags at .5); the rest at the operating points.
+    # Figures of calibration would flatter: the points were fitted on it
+    judged.figures.update(chosen.figures)
     summary = {
         "status": "done",
         "name": recipe.name,
@@ -297,11 +273,8 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
         "precision": job.precision,
         "processes": job.accelerator.num_processes,
         "reload_max_logit_difference": difference,
-        # dev as every checkpoint was judged (plain sigmoid, flags at .5); test at the operating points.
-        # Figures of calibration would flatter: the points were fitted on it
-        "metrics": {**chosen.figures, **verdicts["test"].figures},
-        "intervals": {key: list(pair) for key, pair in verdicts["test"].intervals.items()},
         "operating_points": {label: asdict(point) for label, point in points.items()},
+        **judged.summary(),
     }
     job.run.summary(summary)
     write_report(job.run.folder)
@@ -309,25 +282,6 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     job.run.status("done", step, steps=job.steps)
     job.wandb.finish()
     return {"run": str(job.run.folder), **summary}
-
-
-def _score(job: Job, classifier: Classifier, split: str, step: int) -> np.ndarray:
-    """Logits of a split, float32 [n, L]. Raises Interrupted where a signal cut it short."""
-    from train.assessment import split_logits
-
-    corpus = job.resolved.corpus
-    with job.terminal.bar(split, len(corpus.rows(split))) as advance:
-        found = split_logits(
-            classifier,
-            corpus,
-            split,
-            accelerator=job.accelerator,
-            stopping=lambda: bool(job.stop),
-            advance=lambda rows: advance(rows * job.accelerator.num_processes),
-        )
-    if found is None:
-        raise job.interrupted(step)
-    return found
 
 
 def _not_this_run(folder: Path | None, classifier: Classifier, job: Job) -> Failure:
@@ -364,24 +318,22 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m train
 
         summary = train(load(given.recipe, given.override))
         take_leave()
-        if summary:
-            _show(summary, given.json)
-        return 0
+        return _show(summary, given.json) if summary else 0
 
     return guarded(program, work)
 
 
-def _show(summary: dict[str, Any], as_json: bool) -> None:
+def _show(summary: dict[str, Any], as_json: bool) -> int:
+    """The summary for a person or a program; the exit code."""
+    from train.judgement import exit_code, show
+
     if as_json:
         sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
-        return
-    from train.evaluation.records import shown
-    from train.evaluation.table import table
-
+        return exit_code(summary)
     terminal = Terminal()
-    for name in shown(key.split("/")[0] for key in summary["metrics"] if key.startswith("test")):
-        terminal.show(table(summary["metrics"], summary["intervals"], name))
+    show(summary, terminal)
     terminal.say(f"run: {summary['run']} (checkpoint of step {summary['selected_step']})")
+    return exit_code(summary)
 
 
 if __name__ == "__main__":

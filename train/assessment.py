@@ -16,6 +16,7 @@ from train.evaluation.metrics import measure
 from train.evaluation.operating_points import OperatingPoint, apply
 from train.evaluation.predict import logits
 from train.evaluation.predictions import Predictions, sets
+from train.evaluation.records import is_whole
 from train.evaluation.slices import by_slice
 from train.model.classifier import Classifier
 
@@ -60,24 +61,17 @@ def split_logits(
     )
 
 
-def judge(
-    corpus: Corpus,
-    split: str,
-    found: np.ndarray,
-    points: Mapping[str, OperatingPoint] | None = None,
-    with_intervals: bool = False,
-) -> Verdict:
-    """Figures of a split from its logits [n, L]; without operating points: the plain sigmoid, flags at .5.
-
-    With intervals come the figures by slice value, of the split's real rows and of its synthetic ones.
-    """
+def predictions(
+    corpus: Corpus, split: str, found: np.ndarray, points: Mapping[str, OperatingPoint] | None = None
+) -> Predictions:
+    """What logits [n, L] say of a split; without operating points: the plain sigmoid, flags at .5."""
     rows = corpus.rows(split)
     if points is None:
         scores = 1 / (1 + np.exp(-found.astype(np.float64)))
         flags = scores >= 0.5
     else:
         scores, flags = apply(points, found, corpus.labels)
-    predictions = Predictions(
+    return Predictions(
         ids=corpus.column("id", rows),
         source=corpus.source[rows],
         group=corpus.column("group", rows),
@@ -93,13 +87,20 @@ def judge(
         scores=scores,
         flags=flags,
     )
+
+
+def judge(found: Predictions, with_intervals: bool = False) -> Verdict:
+    """Figures of all the sets that predictions divide into.
+
+    With intervals come the figures by slice value, of all real rows and of all synthetic ones.
+    """
     figures: dict[str, Any] = {}
     bounds: dict[str, tuple[float, float]] = {}
-    for name, part in sets(predictions).items():
+    for name, part in sets(found).items():
         figures |= measure(part, name)
         if with_intervals:
             bounds |= intervals(part, name)
-            if name in (split, f"{split}.synthetic"):
+            if is_whole(name):
                 sliced, sure = by_slice(part, name)
                 figures, bounds = figures | sliced, bounds | sure
-    return Verdict(predictions, figures, bounds)
+    return Verdict(found, figures, bounds)

@@ -15,13 +15,16 @@ from typing import Any
 from train.data import grammar
 from train.data.findings import must_be_file
 from train.data.location import is_remote
+from train.data.public import catalogue, data_folder
 from train.data.source import Source
 from train.document import did_you_mean, display, siblings
 from train.errors import InputError, Problem
+from train.evaluation.gates import Gate
 from train.model.adapter import Qlora, Top
 from train.model.backbone import local_path
 from train.model.gguf import is_gguf
 from train.recipe import Recipe, reading_order
+from train.suites.suite import PREFIX
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
@@ -32,16 +35,28 @@ def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
     warnings: list[Problem] = []
     trained = set(recipe.labels or (label for s in recipe.data.sources.values() for label in s.labels))
 
+    judged = _kept_for_judging(recipe)
     for name, source in recipe.data.sources.items():
-        try:
-            _look_at(source)
-        except InputError as invalid:
-            for flaw in invalid.problems:
-                what = f"{display(Path(flaw.where))}: {flaw.what}"
-                errors.append(recipe.problem(f"data.sources.{name}.path", what, flaw.expected, flaw.remedy))
+        errors += _unreadable(recipe, f"data.sources.{name}.path", source)
+        for claim, path in source.paths().items():
+            if claim in ("any", "train") and (kept := judged.get(_place(path))):
+                what = f"{display(Path(path))} is kept for judging: {kept}"
+                remedy = "leave the source out: figures of texts that a model was trained on say nothing"
+                errors.append(recipe.problem(f"data.sources.{name}.path", what, remedy=remedy))
         if not source.all_negative and not trained.intersection(source.labels):
             what, remedy = "none of them is in `labels`", "leave the source out"
             warnings.append(recipe.problem(f"data.sources.{name}.labels", what, "a trained label", remedy))
+
+    for part in ("dev", "test"):
+        for number, suite in enumerate(getattr(recipe.evaluate.suites, part)):
+            for name, source in suite.sources.items():
+                place = f"evaluate.suites.{part}.{number}.sources.{name}.path"
+                errors += _unreadable(recipe, place, source)
+                if strange := sorted(set(source.labels) - set(recipe.policy.labels)):
+                    what = f"{', '.join(strange)}: the policy has no such label; left out"
+                    place = f"evaluate.suites.{part}.{number}.sources.{name}.labels"
+                    warnings.append(recipe.problem(place, what))
+    errors += _unanswerable(recipe)
 
     for label in recipe.loss.pos_weight if isinstance(recipe.loss.pos_weight, dict) else ():
         if label not in trained:
@@ -52,6 +67,52 @@ def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
     if isinstance(recipe.adapter, Qlora):
         warnings.append(recipe.problem("adapter.kind", "qlora needs a CUDA GPU and bitsandbytes to train"))
     return sorted(errors, key=reading_order), sorted(warnings, key=reading_order)
+
+
+def _unreadable(recipe: Recipe, place: str, source: Source) -> Iterator[Problem]:
+    try:
+        _look_at(source)
+    except InputError as invalid:
+        for flaw in invalid.problems:
+            what = f"{display(Path(flaw.where))}: {flaw.what}"
+            yield recipe.problem(place, what, flaw.expected, flaw.remedy)
+
+
+def _kept_for_judging(recipe: Recipe) -> dict[str, str]:
+    """Place on this machine -> why nobody trains on it: files of the recipe's suites, and public sources that
+    the catalogue keeps for evaluation."""
+    found = {
+        _place(str(data_folder() / name / file)): f"the public source {name} is only to evaluate with"
+        for name, public in catalogue().items()
+        if public.use == "evaluate"
+        for file in public.files
+    }
+    for suite in (*recipe.evaluate.suites.dev, *recipe.evaluate.suites.test):
+        for source in suite.sources.values():
+            found |= {_place(path): f"it is of the suite {suite.name}" for path in source.paths().values()}
+    return found
+
+
+def _place(path: str) -> str:
+    return path if "://" in path or path.startswith(("package:", "hub:")) else os.path.realpath(path)
+
+
+def _unanswerable(recipe: Recipe) -> Iterator[Problem]:
+    """Gates and limits whose figure is of a suite that is not judged."""
+    suites = recipe.evaluate.suites
+    there = {
+        "dev": {s.set_name("dev") for s in suites.dev},
+        "test": {s.set_name("test") for s in suites.test},
+    }
+    asked = [("evaluate.gates", text, "test") for text in recipe.evaluate.gates]
+    asked += [("evaluate.select.subject_to", text, "dev") for text in recipe.evaluate.select.subject_to]
+    for place, text, part in asked:
+        name = Gate.parse(text).key.split("/")[0]
+        whole = ".".join(name.split(".")[:2])  # suite.functional.en is of suite.functional
+        if name.startswith(PREFIX) and whole not in there[part]:
+            what = f"'{text}', but {whole} is not judged"
+            expected = f"a suite of evaluate.suites.{part}"
+            yield recipe.problem(place, what, expected, did_you_mean(whole, there[part]))
 
 
 def _look_at(source: Source) -> None:

@@ -50,9 +50,22 @@ def _parser() -> argparse.ArgumentParser:
         "train", help="train a recipe, or resume it; = accelerate launch -m train", add_help=False
     )
 
-    evaluate = verbs.add_parser("evaluate", help="judge a finished run's selected checkpoint again")
+    evaluate = verbs.add_parser(
+        "evaluate",
+        help="judge a finished run's selected checkpoint again: test split, suites, gates",
+        description="Judge a finished run's selected checkpoint: its test split, the suites and gates of its "
+        "recipe, and those given here. Writes figures, predictions and report.html into the run's folder; "
+        "exits with 3 where a gate does not hold.",
+        epilog="example: %(prog)s RUN --suite recipes/suites/xstest.yaml "
+        "--gate 'suite.xstest/any/fpr <= 0.02'",
+    )
     evaluate.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
-    evaluate.add_argument("--split", choices=("test", "dev", "calibration"), default="test")
+    evaluate.add_argument(
+        "--suite", action="append", default=[], metavar="FILE", help="judge by this suite too (repeatable)"
+    )
+    evaluate.add_argument(
+        "--gate", action="append", default=[], metavar="TEXT", help="ask this gate too (repeatable)"
+    )
     evaluate.add_argument("--json", action="store_true", help="one JSON document on stdout")
     evaluate.set_defaults(work=_evaluate)
 
@@ -170,20 +183,16 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from train.evaluation.records import shown
-    from train.evaluation.table import table
+    from train.judgement import exit_code, show
     from train.reevaluation import evaluate
     from train.terminal import Terminal
 
-    verdict = evaluate(options.run, options.split)
+    summary = evaluate(options.run, options.suite, options.gate)
     if options.json:
-        sys.stdout.write(
-            json.dumps({"metrics": verdict.figures, "intervals": verdict.intervals}, allow_nan=False) + "\n"
-        )
-        return 0
-    for name in shown(verdict.sets):
-        Terminal().show(table(verdict.figures, verdict.intervals, name))
-    return 0
+        sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
+    else:
+        show(summary, Terminal())
+    return exit_code(summary)
 
 
 def _gaps(options: argparse.Namespace) -> int:

@@ -259,9 +259,12 @@ def merge(parent: Node, child: Node, one_of: Collection[str] = ()) -> Node:
 
 
 def change(tree: Node, path: tuple[str, ...], how: Callable[[Node], Node]) -> Node:
-    """The tree with `how` done to the text at `path`, where there is one; `*` stands for every key."""
+    """The tree with `how` done to the text at `path`, where there is one; `*`: every key or item."""
     if not path:
         return how(tree) if isinstance(tree.value, str) and not tree.broken else tree
+    if isinstance(tree.value, list):
+        items = [change(node, path[1:], how) if path[0] == "*" else node for node in tree.value]
+        return replace(tree, value=items)
     keys = {key: change(node, path[1:], how) for key, node in tree.section().items() if path[0] in (key, "*")}
     return replace(tree, value=tree.value | keys) if isinstance(tree.value, dict) else tree
 

@@ -1,6 +1,6 @@
 """What can go wrong, and the exit code each kind ends with.
 
-0 done, 1 failed, 2 the input is wrong, 130/143 interrupted and resumable.
+0 done, 1 failed, 2 the input is wrong, 3 a gate did not hold, 130/143 interrupted and resumable.
 """
 
 from __future__ import annotations

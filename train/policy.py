@@ -59,6 +59,8 @@ class Policy(Spec):
     """Public taxonomy -> what it is and where it is published."""
     labels: dict[str, Label] = Field(min_length=1)
     """By name: lower-case letters, digits and `_`; metric keys hold it, so not macro, any or all."""
+    gates: tuple[str, ...] = ()
+    """What every model under this policy has to keep, as a recipe's `evaluate.gates` says it."""
 
     @model_validator(mode="after")
     def _refers_to_what_it_defines(self) -> Self:

@@ -37,6 +37,7 @@ from train.model.adapter import Adapter, Lora
 from train.model.backbone import Backbone, placeless
 from train.policy import Policy
 from train.spec import Spec
+from train.suites.suite import Perturbed, Suite, Suites
 from train.tracking.wandb_log import Tracking
 
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -47,6 +48,17 @@ Env = Mapping[str, str]
 
 class Model(Backbone, Encoding):
     """The pretrained model, and how a text is encoded for it."""
+
+
+class Judging(Evaluation):
+    """The evaluation, and the suites that it judges by."""
+
+    suites: Suites = Suites()
+    """Texts made or gathered to judge with, never to train on; files of recipes/suites, or your own."""
+    perturbations: Literal["all"] | tuple[Perturbed, ...] = ()
+    """Disguises that test texts and functional suites are judged in, too: `all`, or some of leetspeak,
+    spacing, zero_width, homoglyphs, repeated, typos, emoji, algospeak, algospeak_held_out and case; several
+    joined by `+` are done one after another."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +89,8 @@ class Recipe(Spec):
     """What training makes small."""
     train: Training
     """How long, how fast and in which precision."""
-    evaluate: Evaluation = Evaluation()
-    """When checkpoints are evaluated, and which one is kept."""
+    evaluate: Judging = Judging()
+    """When checkpoints are evaluated, by what, and which one is kept."""
     track: Tracking = Tracking()
     """What is sent to Weights & Biases."""
 
@@ -95,16 +107,30 @@ class Recipe(Spec):
         return Problem(self.where(*path.split(".")), f"{path}: {what}", expected, remedy)
 
     def identity(self) -> dict[str, Any]:
-        """What defines the run, as JSON: not tracking, memory or paths; contents are hashed elsewhere."""
+        """What defines the run, as JSON: not tracking, memory or paths; contents are hashed elsewhere.
+
+        What is asked of the selected checkpoint after training is no part of it, so that a suite or a gate
+        may be added to a finished run; dev suites are where they take part in the selection.
+        """
         content = self.placeless()
         del content["track"], content["train"]["micro_batch"], content["train"]["gradient_checkpointing"]
+        judging = content["evaluate"]
+        for asked_later in ("gates", "prevalence", "suites", "perturbations"):
+            del judging[asked_later]
+        del content["policy"]["gates"]
+        if self.evaluate.select.subject_to:
+            judging["suites"] = [suite.digest() for suite in self.evaluate.suites.dev]
+        else:
+            del judging["select"]["subject_to"]
         if _is_folder(self.model.base):
             del content["model"]["base"]
         return content
 
     def placeless(self) -> dict[str, Any]:
         """All it says, as JSON, but where data and base model lie, which may be signed addresses."""
-        hidden = {"data": {"sources": {name: {"path"} for name in self.data.sources}}}
+        sources = {"sources": {"__all__": {"path"}}}
+        suites = {part: {"__all__": sources} for part in ("dev", "test")}
+        hidden: Any = {"data": sources, "evaluate": {"suites": suites}}
         content = self.model_dump(mode="json", by_alias=True, exclude=hidden)
         content["model"]["base"] = placeless(self.model.base)
         return content
@@ -138,8 +164,11 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
             tree = _overridden(tree, override, problems)
         tree = _expanded(tree, env, problems)
         tree = change(tree, ("policy",), lambda node: _policy(node, problems))
-        tree = change(tree, ("data", "sources", "*", "path"), _source_path)
-        tree = change(tree, ("data", "sources", "*", "path", "*"), _source_path)  # one for each split
+        for part in ("dev", "test"):
+            tree = change(tree, ("evaluate", "suites", part, "*"), lambda node: _suite(node, env, problems))
+        for place in (("data",), ("evaluate", "suites", "*", "*")):
+            tree = change(tree, (*place, "sources", "*", "path"), _source_path)
+            tree = change(tree, (*place, "sources", "*", "path", "*"), _source_path)  # one for each split
         tree = change(
             tree, ("model", "base"), lambda node: _absolute(node) if _is_folder(str(node.value)) else node
         )
@@ -248,6 +277,26 @@ def _policy(node: Node, problems: list[Problem]) -> Node:
     return read(Path(str(_absolute(node).value)), problems, node, "policy") or replace(node, broken=True)
 
 
+def _suite(node: Node, env: Env, problems: list[Problem]) -> Node:
+    """The suite's own tree in place of its path."""
+    tree = read(Path(str(_absolute(node).value)), problems, node, "evaluate.suites")
+    return _expanded(tree, env, problems) if tree else replace(node, broken=True)
+
+
+def load_suite(path: str | Path, env: Env | None = None) -> Suite:
+    """The suite in a file. Raises InputError with every problem found."""
+    problems: list[Problem] = []
+    suite = None
+    if tree := read(Path(path), problems):
+        tree = _expanded(tree, os.environ if env is None else env, problems)
+        tree = change(tree, ("sources", "*", "path"), _source_path)
+        tree = change(tree, ("sources", "*", "path", "*"), _source_path)
+        suite = build(Suite, tree, problems)
+    if suite is None or problems:
+        raise InputError(sorted(problems, key=reading_order))
+    return suite
+
+
 def _source_path(node: Node) -> Node:
     """A source's path made absolute where it names a place on this machine."""
     path = str(node.value)
@@ -336,10 +385,12 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a recipe file as it is written: what `extends` brings may be left out."""
     schema = Recipe.model_json_schema(by_alias=True, schema_generator=_Schema)
     for name, part in schema["$defs"].items():
-        if name not in ("Policy", "Tier", "Constraint", "Label"):
+        if name not in ("Policy", "Tier", "Constraint", "Label", "Suite"):
             part.pop("required", None)
     schema.pop("required", None)
     path = {"type": "string", "description": "Path, relative to this file."}
+    for part in schema["$defs"]["Suites"]["properties"].values():
+        part["items"] = {"anyOf": [path, part["items"]]}
     schema["properties"] |= {
         "extends": {
             "description": "Recipe(s) this one is merged over, the first undermost; lists replace.",

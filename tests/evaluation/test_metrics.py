@@ -216,7 +216,10 @@ def test_measure_is_plain_json(random_predictions, build):
         json.dumps(figures, allow_nan=False)
         assert {type(value) for value in figures.values()} <= {int, float, bool, type(None)}
     assert measure(empty, "dev") == {
-        **dict.fromkeys(("dev/macro/auprc", "dev/macro/auroc", "dev/macro/f1", "dev/any/fpr")),
+        **dict.fromkeys(
+            ("dev/macro/auprc", "dev/macro/auroc", "dev/macro/f1", "dev/any/fpr", "dev/any/recall")
+        ),
+        "dev/any/positives": 0,
         "dev/macro/labels": 0,
         "dev/any/n": 0,
     }
@@ -257,6 +260,14 @@ def test_recall_at_fpr_needs_ten_false_positives_worth_of_negatives(build):
         assert (figures["t/label0/recall@fpr=0.01"] == 1.0) is defined
         assert (figures["t/label0/recall@fpr=0.01"] is None) is not defined
     assert "t/label0/recall@fpr=0.1" in measure(build(targets, np.ones((1005, 1))), "t", recall_fpr=0.1)
+
+
+def test_any_finds_harm_only_under_a_label_that_holds(build):
+    targets = [[1, 0], [1, np.nan], [0, 1], [1, 1], [0, 0], [0.5, np.nan]]
+    flags = [[0, 1], [1, 0], [0, 1], [0, 1], [1, 1], [1, 1]]
+    figures = measure(build(targets, np.full((6, 2), 0.5), flags), "t")
+    assert figures["t/any/positives"] == 4
+    assert figures["t/any/recall"] == 0.75  # not the first row: it is flagged for something else
 
 
 def test_any_counts_flags_of_known_cells_on_allowed_rows(build):

@@ -23,6 +23,7 @@ from train.evaluation.metrics import (
     WithinSources,
     allowed,
     decided,
+    harmful,
     measure,
 )
 from train.evaluation.predictions import Predictions
@@ -58,7 +59,7 @@ def intervals(
     ranked: bool = True,
 ) -> dict[str, tuple[float, float]]:
     """(low, high) under the keys of `measure`, for auprc, auroc, auroc_within, f1, precision, recall, fpr and
-    recall@fpr of each label, the three macro figures, and any/fpr. A figure that has no interval has no key.
+    recall@fpr of each label, the three macro figures, any/fpr and any/recall. A figure that has none, no key.
 
     The macro figures have one only if each sufficient label has. Equal arguments give equal intervals.
     ranked: False leaves out what ranks (auprc, aurocs, recall@fpr), which cost most of the time.
@@ -108,9 +109,9 @@ def _labels(predictions: Predictions, group: Positions, recall_fpr: float, ranke
         flag = predictions.flags[rows, j]
         of = group[rows]
         plus, minus = len(np.unique(of[positive])), len(np.unique(of[~positive]))
-        flagged = len(np.unique(of[flag]))
         both = min(plus, minus)
-        groups = {"f1": both, "precision": min(both, flagged), "recall": plus, "fpr": minus}
+        flags = len(np.unique(of[flag]))
+        groups = {"f1": both, "precision": min(both, flags), "recall": plus, "fpr": minus}
         ranking: Ranking | None = None
         within: WithinSources | None = None
         if ranked:
@@ -118,10 +119,10 @@ def _labels(predictions: Predictions, group: Positions, recall_fpr: float, ranke
             ranking = Ranking(positive, predictions.scores[rows, j])
             within = WithinSources(positive, predictions.scores[rows, j], predictions.source[rows])
         labels.append(_Label(name, rows, positive, flag, ranking, within, groups))
-    mask, flagged_rows = allowed(predictions)
-    rows = np.flatnonzero(mask)
-    groups = {"fpr": len(np.unique(group[rows]))}
-    labels.append(_Label("any", rows, np.zeros(len(rows), bool), flagged_rows[rows], None, None, groups))
+    (fair, flagged), (harm, found) = allowed(predictions), harmful(predictions)
+    rows = np.flatnonzero(fair | harm)
+    groups = {"fpr": len(np.unique(group[fair])), "recall": len(np.unique(group[harm]))}
+    labels.append(_Label("any", rows, harm[rows], np.where(harm, found, flagged)[rows], None, None, groups))
     return labels
 
 

@@ -220,6 +220,12 @@ def allowed(predictions: Predictions) -> tuple[Bools, Bools]:
     return np.asarray(rows), np.asarray((known & predictions.flags).any(axis=1))
 
 
+def harmful(predictions: Predictions) -> tuple[Bools, Bools]:
+    """(rows [n] that a known label holds for; rows [n] flagged under a label that holds for them)."""
+    positive = predictions.targets > 0.5  # NaN is not
+    return np.asarray(positive.any(axis=1)), np.asarray((positive & predictions.flags).any(axis=1))
+
+
 def measure(predictions: Predictions, name: str, recall_fpr: float = 0.01) -> dict[str, Figure]:
     """Every figure of one set under `<name>/<label, macro or any>/<metric>`; JSON-safe, never NaN.
 
@@ -227,7 +233,8 @@ def measure(predictions: Predictions, name: str, recall_fpr: float = 0.01) -> di
     (positives over decided cells), auprc, auroc, auroc_within (see WithinSources), f1, precision, recall,
     fpr, recall@fpr=<recall_fpr>, brier, ece, sufficient (at least 30 positives and 30 negatives). None is a
     figure that is not defined.
-    macro: plain means over the sufficient labels, and how many those are. any: see `allowed`.
+    macro: plain means over the sufficient labels, and how many those are. any: n and fpr of `allowed` texts,
+    positives and recall of `harmful` ones.
     """
     figures: dict[str, Figure] = {}
     sufficient: list[str] = []
@@ -253,6 +260,9 @@ def measure(predictions: Predictions, name: str, recall_fpr: float = 0.01) -> di
     rows, flagged = allowed(predictions)
     figures[f"{name}/any/n"] = int(rows.sum())
     figures[f"{name}/any/fpr"] = float(flagged[rows].mean()) if rows.any() else None
+    rows, found = harmful(predictions)
+    figures[f"{name}/any/positives"] = int(rows.sum())
+    figures[f"{name}/any/recall"] = float(found[rows].mean()) if rows.any() else None
     return figures
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from train.evaluation.metrics import ENOUGH
+from train.evaluation.slices import ANALYSES
 
 Record = dict[str, Any]
 Intervals = Mapping[str, Any]  # key -> (low, high)
@@ -27,12 +28,13 @@ _WITH_INTERVAL = ("auprc", "auroc", "auroc_within", "f1", "precision", "recall",
 
 
 def shown(sets: Iterable[str]) -> list[str]:
-    """The sets worth showing: those of single sources only where there are several of a kind."""
+    """The sets worth showing: those of single sources only where there are several of a kind, and of a suite
+    none."""
     names = list(dict.fromkeys(sets))
     whole = [name for name in names if is_whole(name)]
-    parts = {True: [name for name in names if name not in whole and is_synthetic(name)]}
-    parts[False] = [name for name in names if name not in whole and not is_synthetic(name)]
-    return [*whole, *(name for kind in (False, True) if len(parts[kind]) > 1 for name in parts[kind])]
+    single = [name for name in names if name not in whole and not name.startswith("suite.")]
+    parts = {kind: [name for name in single if is_synthetic(name) == kind] for kind in (False, True)}
+    return [*whole, *(name for found in parts.values() if len(found) > 1 for name in found)]
 
 
 def is_synthetic(name: str) -> bool:
@@ -41,18 +43,16 @@ def is_synthetic(name: str) -> bool:
 
 
 def is_whole(name: str) -> bool:
-    """All real rows or all synthetic rows of a split, not those of a single source."""
-    return name.removesuffix(".synthetic").count(".") == 0
+    """All real rows or all synthetic rows of a split, or all of a suite; not those of a single source."""
+    return name.removeprefix("suite.").removesuffix(".synthetic").count(".") == 0
 
 
 def by_label(figures: Mapping[str, Any], intervals: Intervals, name: str) -> list[Record]:
     """A record for each label of set `name`, in the order of the figures: set, label, n, positives,
     negatives, prevalence, sufficient, and each metric with its `_low` and `_high`."""
-    return [
-        _record(figures, intervals, name, key.split("/")[1], "")
-        for key in figures
-        if key.startswith(f"{name}/") and key.endswith("/positives") and key.count("/") == 2
-    ]
+    keys = [key.split("/") for key in figures if key.startswith(f"{name}/") and key.endswith("/positives")]
+    labels = [key[1] for key in keys if len(key) == 3 and key[1] != "any" and ":" not in key[1]]
+    return [_record(figures, intervals, name, label, "") for label in labels]
 
 
 def of_several_sources(records: Iterable[Record]) -> bool:
@@ -77,13 +77,15 @@ def by_slice(figures: Mapping[str, Any], intervals: Intervals, name: str) -> lis
 
 
 def any_flag(figures: Mapping[str, Any], intervals: Intervals, name: str, of: str = "") -> Record:
-    """The share of texts allowed under every known label that carry any flag, as `fpr`, and their n."""
-    n = figures.get(f"{name}/any/n{of}") or 0
-    value = figures.get(f"{name}/any/fpr{of}") if n >= ENOUGH else None
-    counts = {"n": n, "positives": 0, "negatives": n, "sufficient": n >= ENOUGH}
-    recall = {"recall": None, "recall_low": None, "recall_high": None}
-    ends = _ends(intervals, f"{name}/any/fpr{of}", "fpr", value)
-    return {"set": name, "label": "any", **counts, **recall, "fpr": value, **ends}
+    """The share of texts allowed under every known label that carry any flag, as `fpr`, and their n; the
+    share of texts that a label holds for and that are flagged under one, as `recall`, and their number."""
+    counts = {metric: figures.get(f"{name}/any/{metric}{of}") or 0 for metric in ("n", "positives")}
+    record = {"set": name, "label": "any", **counts, "negatives": counts["n"]}
+    record["sufficient"] = counts["n"] >= ENOUGH
+    for metric, count in (("recall", counts["positives"]), ("fpr", counts["n"])):
+        value = figures.get(f"{name}/any/{metric}{of}") if count >= ENOUGH else None
+        record |= {metric: value, **_ends(intervals, f"{name}/any/{metric}{of}", metric, value)}
+    return record
 
 
 def macro(figures: Mapping[str, Any], intervals: Intervals, name: str) -> Record:
@@ -99,7 +101,9 @@ def _sliced(figures: Mapping[str, Any], name: str) -> Iterator[tuple[str, str]]:
     """(label, slice=value) in the order of the figures; a value may hold any character."""
     for key in figures:
         parts = key.split("/", 3)
-        if parts[0] == name and len(parts) == 4 and parts[2] == "n":
+        if parts[0] != name or len(parts) != 4 or parts[2] != "n" or ":" in parts[1]:
+            continue
+        if parts[3].partition("=")[0] not in ANALYSES:
             yield parts[1], parts[3]
 
 

@@ -10,6 +10,10 @@ from train.evaluation.predictions import Predictions
 
 MOST_VALUES = 50
 """A slice with more values than this tells rows apart instead of grouping them, and is left out."""
+ANALYSES = frozenset(
+    ("functionality", "onset", "perturbation", "turns", "term", "frame", "identity", "dialect")
+)
+"""Slices of suites that have an analysis of their own (train/suites), and the names those analyses give."""
 _METRICS = ("n", "positives", "negatives", "recall", "fpr")
 
 
@@ -23,7 +27,7 @@ def by_slice(predictions: Predictions, name: str) -> tuple[dict[str, Figure], di
     bounds: dict[str, tuple[float, float]] = {}
     for slice_, column in predictions.slices.items():
         values = sorted({value for value in column if value is not None})
-        if len(values) > MOST_VALUES:
+        if len(values) > MOST_VALUES or slice_ in ANALYSES:
             continue
         for value in values:
             part = predictions.select(np.asarray(column == value))

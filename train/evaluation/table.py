@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -35,6 +35,29 @@ def table(figures: Mapping[str, Any], intervals: Mapping[str, tuple[float, float
         drawn.add_row("any flag (allowed)", str(allowed["n"]), *between, _number(allowed["fpr"], 3), "")
     drawn.add_row(*_macro(macro(figures, intervals, name), within), style="bold")
     return drawn
+
+
+def overview(
+    figures: Mapping[str, Any], intervals: Mapping[str, tuple[float, float]], names: Sequence[str]
+) -> Table:
+    """A row a suite: how many of its harmful texts are found, how many of its allowed ones are flagged."""
+    drawn = Table(title=Text("suites"), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    drawn.title_justify = drawn.caption_justify = "left"
+    drawn.caption = f"at the operating points; – under {ENOUGH} texts"
+    drawn.add_column("suite", overflow="fold")
+    for header in ("harmful", "found (95%)", "allowed", "flagged (95%)"):
+        drawn.add_column(header, justify="right", no_wrap=True)
+    for name in names:
+        record = any_flag(figures, intervals, name)
+        found, flagged = (_rate(record, metric) for metric in ("recall", "fpr"))
+        counts = (f"{record[count]:,}" for count in ("positives", "negatives"))
+        drawn.add_row(Text(name), next(counts), found, next(counts), flagged)
+    return drawn
+
+
+def _rate(record: Record, metric: str) -> str:
+    value, low, high = (record[f"{metric}{end}"] for end in ("", "_low", "_high"))
+    return _number(value, 3) if low is None else f"{value:.3f} ({low:.3f}–{high:.3f})"
 
 
 def _label(record: Record, within: bool) -> list[str | Text]:

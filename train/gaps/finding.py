@@ -54,7 +54,9 @@ class Found:
 def find(name: str, prevalence: Mapping[str, float] | None = None) -> Found:
     """Look for the weaknesses of a finished run and write them to its folder.
 
-    prevalence: label -> share of the texts that carry it where the model is used; default: as in each place.
+    prevalence: label -> share of the texts that carry it where the model is used; of other labels what the
+    recipe states by label, else what each place holds. A single number for all labels, as a recipe has by
+    default, states nothing of any of them.
     Raises InputError where there is no such run or its predictions are not whole.
     """
     folder = find_run(name)
@@ -62,6 +64,7 @@ def find(name: str, prevalence: Mapping[str, float] | None = None) -> Found:
     if unknown := sorted(set(prevalence or {}) - set(of_run["labels"])):
         what = f"--prevalence {unknown[0]}: no label of this run"
         raise InputError(Problem(COMMAND_LINE, what, f"one of {', '.join(of_run['labels'])}"))
+    stated = recipe.evaluate.prevalence if isinstance(recipe.evaluate.prevalence, dict) else {}
     corpus, why = data_of(folder, recipe)
     notes = [f"{why}: {_NEEDS_DATA}"] if why else []
     ground = from_corpus(corpus) if corpus else from_lock(lock(folder))
@@ -74,7 +77,7 @@ def find(name: str, prevalence: Mapping[str, float] | None = None) -> Found:
         decisions(folder) if corpus else None,
         figures=of_run["metrics"],
         intervals=of_run["intervals"],
-        prevalence=prevalence or {},
+        prevalence={**stated, **(prevalence or {})},
     )
     found = Found(found.gaps, found.unmeasured, notes)
     write_json(folder / GAPS, found.gaps)
@@ -198,8 +201,8 @@ def decisions(folder: Path) -> Decide:
         return Predictor.load(str(folder))
 
     def decide(texts: Sequence[str]) -> Bools:
-        labels = predictor().labels
-        predicted = predictor().predict(list(map(str, range(len(texts)))), texts)
-        return np.array([[found.flags[label] for label in labels] for found in predicted], dtype=bool)
+        logits = predictor().logits(texts)
+        assert logits is not None  # nothing stops it
+        return np.asarray(predictor().judge(logits)[1])
 
     return decide

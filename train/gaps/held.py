@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +10,15 @@ import numpy as np
 
 from train.data.corpus import Corpus
 from train.errors import Failure, InputError, Problem
-from train.evaluation.predictions import Bools, Predictions
+from train.evaluation.predictions import Bools, Predictions, joined
 from train.gaps.noise import Noise, noise
 from train.lock import resolve
 from train.recipe import Recipe
 from train.tracking.run import lock
 
 SPLITS = ("dev", "calibration", "test")
+ELSEWHERE = ("-dev", ".disguised")
+"""Suites that chose the checkpoint, and texts in disguise, whose figures are in the summary."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,34 +61,8 @@ def held_out(folder: Path, corpus: Corpus | None) -> list[Held]:
         for name, rows in (("held-out", ~every.synthetic), ("held-out.synthetic", every.synthetic))
     ]
     suites = sorted((folder / "predictions").glob("suite.*.parquet"))
-    found += [Held(path.stem, Predictions.read(path)) for path in suites if not path.stem.endswith("-dev")]
+    found += [Held(path.stem, Predictions.read(path)) for path in suites if not path.stem.endswith(ELSEWHERE)]
     return [part for part in found if len(part.predictions) or part is found[0]]
-
-
-def joined(parts: Sequence[Predictions]) -> Predictions:
-    """One after another; a slice that a part does not have is unknown there."""
-    names = list(dict.fromkeys(name for part in parts for name in part.slices))
-
-    def whole(field: str) -> np.ndarray:
-        return np.concatenate([getattr(part, field) for part in parts])
-
-    return Predictions(
-        ids=whole("ids"),
-        source=whole("source"),
-        group=whole("group"),
-        split=whole("split"),
-        synthetic=whole("synthetic"),
-        slices={
-            name: np.concatenate(
-                [part.slices.get(name, np.full(len(part), None, dtype=object)) for part in parts]
-            )
-            for name in names
-        },
-        labels=parts[0].labels,
-        targets=whole("targets"),
-        scores=whole("scores"),
-        flags=whole("flags"),
-    )
 
 
 def data_of(folder: Path, recipe: Recipe) -> tuple[Corpus | None, str]:

@@ -44,6 +44,8 @@ class Progress:
     """The dev figures of this step are known; if not, a resume evaluates first."""
     best_step: int | None = None
     best_value: float | None = None
+    best_keeps: bool = True
+    """The best one keeps the limits that selection is subject to, if there are any."""
     evaluations_since_best: int = 0
     figures: dict[str, Any] = field(default_factory=dict)
     """The dev figures of this step, by metric key."""

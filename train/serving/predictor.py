@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from train.model.classifier import load as load_classifier
 from train.model.precision import native_bf16
 from train.tracking.run import find
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 POINTS = "operating_points.json"
 
 
@@ -28,8 +32,8 @@ class Predictor:
 
     def __init__(self, classifier: Classifier, points: Mapping[str, OperatingPoint]) -> None:
         self.labels = classifier.card.labels
-        self._classifier, self._points = classifier, points
-        self._encoder = Encoder(classifier.tokenizer, Encoding.model_validate(classifier.card.encoding))
+        self.classifier, self._points = classifier, points
+        self.encoder = Encoder(classifier.tokenizer, Encoding.model_validate(classifier.card.encoding))
         classifier.model.eval()
 
     @classmethod
@@ -42,21 +46,38 @@ class Predictor:
         open_checkpoint(folder)
         return cls(load_for_scoring(folder), read_points(folder / POINTS))
 
-    def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Float32 [n, L], in the order of `texts`."""
-        tokens = self._encoder(texts)
-        lengths = np.array([min(len(sequence), self._encoder.tokens) for sequence in tokens], dtype=np.int64)
-        found = logits(
-            self._classifier.logits,
-            self._encoder.batches(tokens, scoring_batches(lengths)),
+    def logits(
+        self,
+        texts: Sequence[str],
+        *,
+        accelerator: Accelerator | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+        advance: Callable[[int], None] = lambda rows: None,
+    ) -> np.ndarray | None:
+        """Float32 [n, L], in the order of `texts`, shared over the processes; None if it was stopped."""
+        tokens = self.encoder(texts)
+        lengths = np.array([min(len(sequence), self.encoder.tokens) for sequence in tokens], dtype=np.int64)
+        batches = scoring_batches(lengths)
+        if accelerator:
+            batches = batches[accelerator.process_index :: accelerator.num_processes]
+        return logits(
+            self.classifier.logits,
+            self.encoder.batches(tokens, batches),
             (len(texts), len(self.labels)),
-            reduce=self._encoder.reduce,
+            reduce=self.encoder.reduce,
+            accelerator=accelerator,
+            stopping=stopping,
+            advance=advance,
         )
-        assert found is not None  # nothing stops it
-        return found
+
+    def judge(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(calibrated probabilities, flags), both [n, L], of logits [n, L]."""
+        return apply(self._points, found, self.labels)
 
     def predict(self, ids: Sequence[str], texts: Sequence[str]) -> list[Prediction]:
-        probabilities, flags = apply(self._points, self.logits(texts), self.labels)
+        found = self.logits(texts)
+        assert found is not None  # nothing stops it
+        probabilities, flags = self.judge(found)
         return [
             Prediction(
                 id,

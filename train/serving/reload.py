@@ -62,7 +62,9 @@ def _main() -> None:
 
     request = json.load(sys.stdin)
     predictor = Predictor(load_for_scoring(Path(request["checkpoint"])), {})
-    json.dump(predictor.logits(request["texts"]).tolist(), sys.stdout)
+    found = predictor.logits(request["texts"])
+    assert found is not None  # nothing stops it
+    json.dump(found.tolist(), sys.stdout)
 
 
 if __name__ == "__main__":

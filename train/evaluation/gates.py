@@ -1,0 +1,171 @@
+"""Promises a model must keep before it is shipped: a line of text says one, a set of figures answers it.
+
+    suite.benign-teen/any/fpr <= 0.02         the figure of that key
+    test/harassment/recall/lang=* >= 0.3      the worst of all its slice values
+    test/macro/auprc >= RUN - 0.01            not worse than another run's, on identical rows
+
+A gate holds only if the one-sided 95% bound of its figure does: what too few texts cannot show is not held.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
+
+LEVEL = 0.95
+_GATE = re.compile(r"^(?P<key>[^\s/]+/[^\s/]+/[^/]+?(?:/[^=]+=.*?)?)\s*(?P<sign><=|>=)\s*(?P<limit>.+?)$")
+_NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?"
+_BASELINE = re.compile(rf"^(?P<run>\S.*?)\s+(?P<sign>[-+])\s+(?P<by>{_NUMBER})$")
+RATES = {"fpr": "negatives", "recall": "positives", "passed": "n", "pairs_passed": "pairs"}
+"""Shares of a count, and which: these have an exact bound."""
+
+Outcome = Literal["held", "broken", "not shown"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """key <= limit, or key >= limit; with a baseline the limit is that run's figure, less or more `by`."""
+
+    text: str
+    key: str
+    at_most: bool
+    limit: float
+    baseline: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Gate:
+        """Raises ValueError that says what a gate looks like."""
+        match = _GATE.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"'{text}' is no gate; one is `suite.benign-teen/any/fpr <= 0.02`")
+        key, at_most, limit = match["key"], match["sign"] == "<=", match["limit"]
+        if re.fullmatch(_NUMBER, limit):
+            return cls(text, key, at_most, float(limit))
+        other = _BASELINE.fullmatch(limit)
+        if other is None:
+            raise ValueError(f"'{text}': '{limit}' is neither a number nor `RUN - 0.01`")
+        if (other["sign"] == "+") != at_most:
+            raise ValueError(f"'{text}': `>=` goes with `RUN - number`, and `<=` with `RUN + number`")
+        return cls(text, key, at_most, float(other["by"]), other["run"])
+
+
+def _sound(text: str) -> str:
+    Gate.parse(text)
+    return text
+
+
+GateText = Annotated[str, AfterValidator(_sound)]
+"""A gate as a recipe or a policy states it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the figures say to a gate. key: the figure asked, the worst one where several are; bound: how bad
+    it may be, with one-sided 95% confidence; said: a sentence."""
+
+    gate: str
+    outcome: Outcome
+    key: str | None
+    value: float | None
+    bound: float | None
+    n: int | None
+    said: str
+
+    @property
+    def held(self) -> bool:
+        return self.outcome == "held"
+
+
+def answer(gate: Gate, figures: Mapping[str, Any], intervals: Mapping[str, Any]) -> Answer:
+    """Of a gate with a number. Of several slice values the one whose bound is worst is asked."""
+    keys = [key for key in figures if _matches(gate.key, key)]
+    if not keys:
+        return Answer(gate.text, "not shown", None, None, None, None, "no such figure was made")
+    found = [_answer(gate, key, figures, intervals) for key in keys]
+    open_ = [a for a in found if a.bound is None]
+    return open_[0] if open_ else max(found, key=lambda a: _badness(gate, a))
+
+
+def _badness(gate: Gate, found: Answer) -> float:
+    assert found.bound is not None
+    return found.bound if gate.at_most else -found.bound
+
+
+def _matches(wanted: str, key: str) -> bool:
+    if not wanted.endswith("=*"):
+        return wanted == key
+    return key.startswith(wanted[:-1])
+
+
+def _answer(gate: Gate, key: str, figures: Mapping[str, Any], intervals: Mapping[str, Any]) -> Answer:
+    from train.evaluation.metrics import ENOUGH
+
+    value, n = figures[key], count_of(key, figures)
+    if value is None or (n is not None and n < ENOUGH):
+        few = f"{n} texts, under {ENOUGH}" if n is not None else "too few texts"
+        return Answer(gate.text, "not shown", key, value, None, n, f"{key} cannot be told from {few}")
+    bound = worst(key, value, n, intervals.get(key), gate.at_most)
+    if bound is None:
+        what = f"{key} is {value:.4g}, without an interval: too few groups of texts to be sure"
+        return Answer(gate.text, "not shown", key, value, None, n, what)
+    holds = bound <= gate.limit if gate.at_most else bound >= gate.limit
+    kept = value <= gate.limit if gate.at_most else value >= gate.limit
+    side = "at most" if gate.at_most else "at least"
+    of = f" of {n:,}" if n is not None else ""
+    said = f"{key} is {value:.4g}{of}, with 95% confidence {side} {bound:.4g}; the limit is {gate.limit:g}"
+    if holds:
+        return Answer(gate.text, "held", key, value, bound, n, said)
+    return Answer(gate.text, "not shown" if kept else "broken", key, value, bound, n, said)
+
+
+def worst(
+    key: str, value: float, n: int | None, interval: Any, at_most: bool, level: float = LEVEL
+) -> float | None:
+    """The bound of a figure on its bad side: of a rate the worse of the group interval's end and the exact
+    one-sided one (see `standing`); of anything else the interval's end; None where there is neither."""
+    from train.evaluation.intervals import clopper_pearson
+
+    ends = [] if interval is None else [float(interval[1] if at_most else interval[0])]
+    if _metric(key) in RATES and n:
+        low, high = clopper_pearson(round(value * n), n, 2 * level - 1)
+        ends.append(high if at_most else low)
+    return (max(ends) if at_most else min(ends)) if ends else None
+
+
+def count_of(key: str, figures: Mapping[str, Any]) -> int | None:
+    """How many texts a figure's rate is a share of; of other figures, None."""
+    set_, label, metric, *of = key.split("/", 3)
+    if metric not in RATES:
+        return None
+    counted = "n" if (label, metric) == ("any", "fpr") else RATES[metric]
+    suffix = f"/{of[0]}" if of else ""
+    n = figures.get(f"{set_}/{label}/{counted}{suffix}")
+    return None if n is None else int(n)
+
+
+def _metric(key: str) -> str:
+    return key.split("/", 3)[2]
+
+
+Paired = Callable[[str, str], "tuple[float, float, float, int]"]
+"""(run's name, metric key) -> (difference this - that, low, high, n) on identical rows, 90% two-sided."""
+
+
+def answer_paired(gate: Gate, paired: Paired) -> Answer:
+    """Of a gate with a baseline: the one-sided 95% bound of the paired difference keeps within `by`."""
+    assert gate.baseline is not None
+    difference, low, high, n = paired(gate.baseline, gate.key)
+    bound = high if gate.at_most else low
+    holds = bound <= gate.limit if gate.at_most else bound >= -gate.limit
+    kept = difference <= gate.limit if gate.at_most else difference >= -gate.limit
+    side = "at most" if gate.at_most else "at least"
+    said = (
+        f"{gate.key} differs from {gate.baseline} by {difference:+.4g} on {n:,} identical rows, with 95% "
+        f"confidence {side} {bound:+.4g}"
+    )
+    outcome: Outcome = "held" if holds else "not shown" if kept else "broken"
+    return Answer(gate.text, outcome, gate.key, difference, bound, n, said)

@@ -1,0 +1,109 @@
+"""What the selected checkpoint is put to, scored on all processes: suites, and texts in disguise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from train.errors import Interrupted
+from train.evaluation.predictions import Predictions, joined
+from train.serving.predictor import Predictor
+from train.suites.perturbations import KINDS
+from train.suites.robustness import CHANGED, disguises, sample
+from train.suites.rows import TestSet, rows
+from train.suites.suite import Part, Suite
+from train.terminal import Terminal
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from train.recipe import Recipe
+
+First = Callable[[Callable[[], TestSet]], TestSet]
+"""Does work on the main process before the others, so that these find its caches."""
+
+DISGUISED = ".disguised"
+"""Ends the name of a set's sampled texts under each perturbation, one after another."""
+PERTURBATION = "perturbation"
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """interrupted: what to raise when a signal cut a scoring short."""
+
+    predictor: Predictor
+    accelerator: Accelerator
+    terminal: Terminal
+    stopping: Callable[[], bool]
+    interrupted: Callable[[], Interrupted]
+    first: First
+
+    def everything(
+        self, recipe: Recipe, test: Predictions, texts: Callable[[np.ndarray], Sequence[str]]
+    ) -> dict[str, Predictions]:
+        """By name what is asked beside the test split, whose predictions and texts by position are given.
+
+        Raises InputError where a suite cannot be read, Interrupted.
+        """
+        found: dict[str, Predictions] = {}
+        asked = [self._rows(suite, "test") for suite in recipe.evaluate.suites.test]
+        for each in asked:
+            found[each.name] = self._judged(each)
+        kinds = recipe.evaluate.perturbations
+        chosen = KINDS if kinds == "all" else kinds
+        if chosen:
+            for suite, each in zip(recipe.evaluate.suites.test, asked, strict=True):
+                if suite.kind == "functional":
+                    of = partial(_of, each.texts)
+                    found[f"{each.name}{DISGUISED}"] = self._disguised(found[each.name], of, chosen)
+            found[f"test{DISGUISED}"] = self._disguised(test, texts, chosen)
+        return found
+
+    def suites(self, suites: Iterable[Suite], part: Part) -> dict[str, Predictions]:
+        """Predictions of each suite's part, by set name. Raises InputError, Interrupted."""
+        asked = (self._rows(suite, part) for suite in suites)
+        return {each.name: self._judged(each) for each in asked}
+
+    def _rows(self, suite: Suite, part: Part) -> TestSet:
+        of = self.predictor
+        return self.first(partial(rows, suite, part, of.labels, of.encoder, suite.name))
+
+    def _judged(self, asked: TestSet) -> Predictions:
+        return asked.predictions(*self.predictor.judge(self._logits(asked.name, asked.texts)))
+
+    def _disguised(
+        self,
+        clean: Predictions,
+        texts: Callable[[np.ndarray], Sequence[str]],
+        kinds: Sequence[str],
+    ) -> Predictions:
+        """A sample of the rows, real and synthetic ones each, under each kind."""
+        parts = (np.flatnonzero(clean.synthetic == kind) for kind in (False, True))
+        chosen = np.concatenate([part[sample(clean.select(part))] for part in parts])
+        asked, plain = clean.select(chosen), texts(chosen)
+        said = []
+        for kind, disguised, changed in disguises(plain, list(asked.ids), kinds=kinds):
+            scores, flags = self.predictor.judge(self._logits(kind, disguised))
+            slices = {PERTURBATION: np.full(len(asked), kind, dtype=object), CHANGED: changed}
+            said.append(replace(asked, scores=scores, flags=flags, slices=slices))
+        return joined(said)
+
+    def _logits(self, name: str, texts: Sequence[str]) -> np.ndarray:
+        with self.terminal.bar(name, len(texts)) as advance:
+            found = self.predictor.logits(
+                texts,
+                accelerator=self.accelerator,
+                stopping=self.stopping,
+                advance=lambda done: advance(done * self.accelerator.num_processes),
+            )
+        if found is None:
+            raise self.interrupted()
+        return found
+
+
+def _of(texts: Sequence[str], positions: np.ndarray) -> list[str]:
+    return [texts[position] for position in positions]

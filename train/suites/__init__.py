@@ -1,0 +1,1 @@
+"""Sets made to put a model to the test."""

@@ -97,6 +97,24 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
 
+    gaps = verbs.add_parser(
+        "gaps",
+        help="a finished run's weaknesses, ranked by harm, each with its likely cause and what to do",
+        description="Weaknesses beyond chance, worst first, also in the run's gaps.json. What has too few "
+        "texts to tell is listed as unmeasured, never as passed.",
+        epilog="example: teensafe gaps RUN --prevalence hate=0.01",
+    )
+    gaps.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
+    gaps.add_argument(
+        "--prevalence",
+        action="append",
+        default=[],
+        metavar="LABEL=SHARE",
+        help="share of texts with the label where the model is used; default: as in the held-out texts",
+    )
+    gaps.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    gaps.set_defaults(work=_gaps)
+
     report = verbs.add_parser("report", help="write a finished run's report.html again, from its files")
     report.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
     report.set_defaults(work=_report)
@@ -342,6 +360,22 @@ def _attempt(options: argparse.Namespace, terminal: Terminal) -> Baseline:
     return partial(
         prompted, endpoint, Asking(options.rows, options.send_escalated, options.at_once), terminal
     )
+
+
+def _gaps(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from train.gaps.finding import find, prevalences
+    from train.gaps.table import tables
+    from train.terminal import Terminal
+
+    found = find(options.run, prevalences(options.prevalence))
+    if options.json:
+        sys.stdout.write(json.dumps(asdict(found), allow_nan=False) + "\n")
+        return 0
+    for drawn in tables(found):
+        Terminal().show(drawn)
+    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """A baseline judged as its run was: an attempt goes in, a folder like a run's comes out.
 
-RUN/baselines/<kind>/ holds recipe.yaml, recipe.lock (the run's, its recipe with a key `baseline`: what that was
-made with), summary, predictions and status, so that what compares and reports runs reads it like a run.
+RUN/baselines/<kind>/ holds recipe.yaml, recipe.lock (the run's, its recipe with a key `baseline`: what that
+was made with), summary, predictions and status, so that what compares and reports runs reads it like a run.
 """
 
 from __future__ import annotations

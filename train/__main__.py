@@ -246,10 +246,8 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     logits = {split: score(job, classifier, split, step) for split in ("calibration", "dev", "test")}
     points = fit_points(job, classifier, logits["calibration"])
     splits = {split: predictions(corpus, split, logits[split], points) for split in logits}
-    rows = corpus.rows("test")
-    asked = examiner(job, classifier, points, step).everything(
-        recipe, splits["test"], lambda positions: corpus.texts(rows[positions])
-    )
+    texts = corpus.texts(corpus.rows("test"))
+    found = splits | examiner(job, classifier, points, step).everything(recipe, splits["test"], texts)
     if not (job.run and job.wandb):
         return {}
     probe = corpus.rows("dev")[:PROBE]
@@ -257,9 +255,9 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     difference = largest_difference(best, corpus.texts(probe), expected, job.precision)
     operating_points.write(best / POINTS, points)
     add(best, POINTS)
-    for name, found in {**splits, **asked}.items():
-        found.write(job.run.folder / "predictions" / f"{name}.parquet")
-    judged = judgement(recipe, {"test": splits["test"], **asked})
+    for name, part in found.items():
+        part.write(job.run.folder / "predictions" / f"{name}.parquet")
+    judged = judgement(recipe, job.run.folder, found, texts)
     # dev as every checkpoint was judged (plain sigmoid, flags at .5); the rest at the operating points.
     # Figures of calibration would flatter: the points were fitted on it
     judged.figures.update(chosen.figures)

@@ -12,6 +12,8 @@ import numpy as np
 from train.errors import Interrupted
 from train.evaluation.predictions import Predictions, joined
 from train.serving.predictor import Predictor
+from train.suites.conversations import turn_by_turn
+from train.suites.mentions import mentions, to_slices
 from train.suites.perturbations import KINDS
 from train.suites.robustness import CHANGED, disguises, sample
 from train.suites.rows import TestSet, rows
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 First = Callable[[Callable[[], TestSet]], TestSet]
 """Does work on the main process before the others, so that these find its caches."""
 
+TURNS = ".turns"
+"""Ends the name of a set of conversations, each after every of its turns."""
 DISGUISED = ".disguised"
 """Ends the name of a set's sampled texts under each perturbation, one after another."""
 PERTURBATION = "perturbation"
@@ -42,24 +46,25 @@ class Examiner:
     interrupted: Callable[[], Interrupted]
     first: First
 
-    def everything(
-        self, recipe: Recipe, test: Predictions, texts: Callable[[np.ndarray], Sequence[str]]
-    ) -> dict[str, Predictions]:
-        """By name what is asked beside the test split, whose predictions and texts by position are given.
+    def everything(self, recipe: Recipe, test: Predictions, texts: Sequence[str]) -> dict[str, Predictions]:
+        """By name: the test split, whose predictions and texts [n] are given, with what its texts mention;
+        suites; conversations turn by turn; texts in disguise.
 
         Raises InputError where a suite cannot be read, Interrupted.
         """
-        found: dict[str, Predictions] = {}
+        found = {"test": with_mentions(test, texts)}
         asked = [self._rows(suite, "test") for suite in recipe.evaluate.suites.test]
-        for each in asked:
+        for suite, each in zip(recipe.evaluate.suites.test, asked, strict=True):
             found[each.name] = self._judged(each)
+            if suite.kind == "conversations":
+                found[f"{each.name}{TURNS}"] = self._judged(turn_by_turn(each))
         kinds = recipe.evaluate.perturbations
         chosen = KINDS if kinds == "all" else kinds
         if chosen:
             for suite, each in zip(recipe.evaluate.suites.test, asked, strict=True):
                 if suite.kind == "functional":
-                    of = partial(_of, each.texts)
-                    found[f"{each.name}{DISGUISED}"] = self._disguised(found[each.name], of, chosen)
+                    judged = self._disguised(found[each.name], each.texts, chosen)
+                    found[f"{each.name}{DISGUISED}"] = judged
             found[f"test{DISGUISED}"] = self._disguised(test, texts, chosen)
         return found
 
@@ -75,16 +80,11 @@ class Examiner:
     def _judged(self, asked: TestSet) -> Predictions:
         return asked.predictions(*self.predictor.judge(self._logits(asked.name, asked.texts)))
 
-    def _disguised(
-        self,
-        clean: Predictions,
-        texts: Callable[[np.ndarray], Sequence[str]],
-        kinds: Sequence[str],
-    ) -> Predictions:
-        """A sample of the rows, real and synthetic ones each, under each kind."""
+    def _disguised(self, clean: Predictions, texts: Sequence[str], kinds: Sequence[str]) -> Predictions:
+        """A sample of the rows, of real and of synthetic ones, under each kind."""
         parts = (np.flatnonzero(clean.synthetic == kind) for kind in (False, True))
         chosen = np.concatenate([part[sample(clean.select(part))] for part in parts])
-        asked, plain = clean.select(chosen), texts(chosen)
+        asked, plain = clean.select(chosen), [texts[row] for row in chosen]
         said = []
         for kind, disguised, changed in disguises(plain, list(asked.ids), kinds=kinds):
             scores, flags = self.predictor.judge(self._logits(kind, disguised))
@@ -105,5 +105,8 @@ class Examiner:
         return found
 
 
-def _of(texts: Sequence[str], positions: np.ndarray) -> list[str]:
-    return [texts[position] for position in positions]
+def with_mentions(test: Predictions, texts: Sequence[str]) -> Predictions:
+    """Predictions with slices that say which groups and dialects their texts [n] mention."""
+    languages = test.slices.get("lang")
+    found = to_slices(mentions(texts, None if languages is None else list(languages)))
+    return replace(test, slices={**test.slices, **found})

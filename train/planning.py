@@ -110,9 +110,7 @@ def show(found: dict[str, Any], resolved: Resolved, terminal: Terminal) -> None:
         terminal.show(f"equal texts: {found['united']:,} rows united with another{contradicted}")
     for name, counted in found["overlap"].items():
         if near := counted["in_training"]:
-            terminal.show(
-                f"{name}: {near:,} of {counted['n']:,} texts stand in training, nearly word for word"
-            )
+            terminal.show(f"{name}: {near:,} of {counted['n']:,} texts are nearly word for word in training")
     tokens, unknown = found["tokens"], found["unknown_tokens"]
     for kind in ("source", "lang"):
         if kind in unknown:

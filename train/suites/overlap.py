@@ -1,8 +1,8 @@
 """Texts of test sets that training holds nearly word for word: a score on those tells what was remembered.
 
-Two texts are near where the sets of their character 5-grams have a Jaccard similarity |A & B| / |A | B| of at
-least a threshold t. The search is exact, not a sketch. A near text shares at least n = ceil(t |A|) grams of A,
-hence at least k of any |A| - n + k of them: candidates share k of A's rarest, and only they are compared whole
+Two texts are near where the sets of their character 5-grams have a Jaccard similarity |A & B| / |A | B| of
+at least a threshold t. The search is exact, not a sketch: a near text shares n = ceil(t |A|) grams of A or
+more, hence at least k of any |A| - n + k of them. Only texts that share k of A's rarest are compared whole
 (prefix filtering: Chaudhuri, Ganti and Kaushik 2006, doi:10.1109/ICDE.2006.9; Bayardo, Ma and Srikant 2007,
 doi:10.1145/1242572.1242591). Time grows with the training texts, memory with the test sets.
 """
@@ -27,7 +27,7 @@ THRESHOLD = 0.7
 GRAM = 5
 """Characters. A letter mistyped keeps a text of 31 characters near, a word of seven added one of 40."""
 SHARED = 4
-"""k above. 1 leaves 30 times as many candidates of the public sources as 4 does, and takes four times as long."""
+"""k above. With 1, 30 times as many pairs of the public data are compared whole, in four times the time."""
 CHUNK = 5_000
 """Texts looked at together: bounds the memory."""
 CODE_BITS = 44
@@ -79,9 +79,12 @@ def overlaps(
 def near_duplicates(
     train_texts: Iterable[str], suite_texts: Sequence[str], threshold: float = THRESHOLD
 ) -> Pairs:
-    """All pairs whose similarity is at least `threshold`, in (0, 1]; texts without a letter or digit have none."""
+    """All pairs whose similarity is at least `threshold`, in (0, 1], of fewer than 2**19 suite texts.
+
+    Case, punctuation and emoji do not count: a text of nothing else is near to none.
+    """
     index = _index(suite_texts, threshold)
-    found = [Pairs(*(np.empty(0, dtype) for dtype in (np.int64, np.int64, np.float64)))]
+    found = [index.near(_grams([]))]
     start = 0
     for texts in _chunks(train_texts):
         train, suite, similarity = index.near(_grams(texts))
@@ -91,7 +94,7 @@ def near_duplicates(
 
 
 class _Grams(NamedTuple):
-    """The distinct grams of n texts, by text: owner, int64 [g]; code: their hashes, int64 [g]; size: int64 [n]."""
+    """The distinct grams of n texts, by text: owner, int64 [g]; code, int64 [g]: hashes; size: int64 [n]."""
 
     owner: Counts
     code: Counts
@@ -153,16 +156,13 @@ def _matrix(row: Counts, column: Counts, shape: tuple[int, int]) -> Any:
 
 
 def _grams(texts: Sequence[str]) -> _Grams:
-    """Of fewer than 2**19 texts."""
     framed = [f" {said} ".ljust(GRAM) if (said := _folded(text)) else "" for text in texts]
     points = np.frombuffer("".join(framed).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     count = max(0, len(points) - GRAM + 1)
     hashes = np.zeros(count, dtype=np.uint64)
     for offset in range(GRAM):  # polynomial in an odd number, modulo 2**64
         hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + points[offset : offset + count]
-    hashes = (hashes ^ (hashes >> np.uint64(32))) * np.uint64(
-        0xD6E8FEB86659FD93
-    )  # or high bits know few letters
+    hashes = (hashes ^ (hashes >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)  # mixes the high bits
     code = (hashes >> np.uint64(64 - CODE_BITS)).astype(np.int64)
     owner = np.repeat(np.arange(len(texts)), [len(text) for text in framed])
     whole = owner[:count] == owner[len(owner) - count :]  # not across two texts

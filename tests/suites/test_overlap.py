@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 import time
 from collections.abc import Callable
@@ -11,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from train.cli import main
 from train.lock import resolve
-from train.planning import overlap
 from train.recipe import load
 from train.suites.overlap import CHUNK, GRAM, Pairs, near_duplicates, overlaps
 from train.suites.rows import TestSet
@@ -118,23 +119,31 @@ def texts(name: str, said: list[str]) -> TestSet:
     return TestSet(name, ("harassment", "hate"), said, ids, ids, ids, synthetic, {}, unknown)
 
 
-def test_plan_counts_them_by_set(make_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    recipe = make_recipe()
-    assert overlap(resolve(load(recipe))) == {}
+def test_plan_counts_them_by_set(
+    make_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(make_recipe())
+    assert main(["plan", recipe, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["overlap"] == {}
     with (tmp_path / "rows.csv").open(newline="", encoding="utf-8") as stream:
         copied = [row["text"] for row in csv.DictReader(stream)]
     with (tmp_path / "cases.csv").open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream)
-        table.writerows([["text"], [PLANTED], *([text] for text in copied)])
+        csv.writer(stream).writerows([["text"], [PLANTED], *([text] for text in copied)])
     suite = tmp_path / "copied.yaml"
     suite.write_text(
         "{schema: 1, name: copied, about: rows of training, sources: {all: "
         "{path: cases.csv, text: text, all_negative: true, licence: MIT}}}"
     )
-    resolved = resolve(load(recipe, [f"evaluate.suites.test=[{suite}]"]))
-    (counted,) = overlap(resolved).values()
-    assert counted["n"] == 401
-    assert len(resolved.corpus.rows("train")) <= counted["in_training"] <= 400
+    asked = f"evaluate.suites.test=[{suite}]"
+    assert main(["plan", recipe, asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    near = found["overlap"]["suite.copied"]["in_training"]
+    assert found["overlap"] == {"suite.copied": {"n": 401, "in_training": near}}
+    assert next(cell["rows"] for cell in found["counts"] if cell["split"] == "train") <= near <= 400
+    assert main(["plan", recipe, asked]) == 0
+    assert (
+        f"suite.copied: {near} of 401 texts are nearly word for word in training" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.slow

@@ -119,8 +119,7 @@ class _Index:
     def near(self, asked: _Grams) -> Pairs:
         """Pairs of the asked texts, as `train`, and those of the index."""
         column = np.searchsorted(self.vocabulary, asked.code)
-        column[column == len(self.vocabulary)] = 0
-        known = self.vocabulary[column] == asked.code if len(self.vocabulary) else column < 0
+        known = np.append(self.vocabulary, -1)[column] == asked.code  # -1: beyond the last, and no code
         rows = _matrix(asked.owner[known], column[known], (len(asked.size), len(self.vocabulary)))
         hits = (rows @ self.rarest).tocoo()
         train, suite = hits.coords

@@ -16,8 +16,13 @@ from train.errors import InputError, Problem
 from train.example import Example
 
 
-def corpus(encoder: Encoder, labels: list[str] | None = None, **sources: dict[str, Any]) -> Corpus:
-    data = Data(sources={name: Source(**source) for name, source in sources.items()})
+def corpus(
+    encoder: Encoder,
+    labels: list[str] | None = None,
+    leave_out: tuple[str, ...] = (),
+    **sources: dict[str, Any],
+) -> Corpus:
+    data = Data(sources={name: Source(**source) for name, source in sources.items()}, leave_out=leave_out)
     digests = {name: content_digest(source) for name, source in data.sources.items()}
 
     def problem(path: str, what: str, expected: str = "", remedy: str = "") -> Problem:

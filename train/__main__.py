@@ -229,13 +229,13 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
 
     from train import publishing
     from train.assessment import predictions
-    from train.candidate import PROBE, fit_points, score, score_suites
+    from train.candidate import PROBE, examiner, fit_points, score
     from train.evaluation import operating_points
-    from train.examination import analyse
+    from train.judgement import judgement
     from train.loop.checkpoints import add, open_checkpoint
     from train.model.classifier import load
     from train.report.page import write as write_report
-    from train.serving.predictor import POINTS, Predictor
+    from train.serving.predictor import POINTS
     from train.serving.reload import largest_difference
 
     recipe, corpus = job.resolved.recipe, job.resolved.corpus
@@ -244,8 +244,10 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     classifier = load(best, job.precision)
     classifier.model.to(job.accelerator.device)
     logits = {split: score(job, classifier, split, step) for split in ("calibration", "dev", "test")}
-    points = fit_points(job, logits["calibration"])
-    suites = score_suites(job, Predictor(classifier, points), "test", step)
+    points = fit_points(job, classifier, logits["calibration"])
+    splits = {split: predictions(corpus, split, logits[split], points) for split in logits}
+    texts = corpus.texts(corpus.rows("test"))
+    found = splits | examiner(job, classifier, points, step).everything(recipe, splits["test"], texts)
     if not (job.run and job.wandb):
         return {}
     probe = corpus.rows("dev")[:PROBE]
@@ -253,13 +255,12 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     difference = largest_difference(best, corpus.texts(probe), expected, job.precision)
     operating_points.write(best / POINTS, points)
     add(best, POINTS)
-    splits = {split: predictions(corpus, split, logits[split], points) for split in logits}
-    examined = analyse(recipe, splits["test"], suites)
-    for name, found in {**splits, **examined.predictions}.items():
-        found.write(job.run.folder / "predictions" / f"{name}.parquet")
+    for name, part in found.items():
+        part.write(job.run.folder / "predictions" / f"{name}.parquet")
+    judged = judgement(recipe, job.run.folder, found, texts)
     # dev as every checkpoint was judged (plain sigmoid, flags at .5); the rest at the operating points.
     # Figures of calibration would flatter: the points were fitted on it
-    examined.figures.update(chosen.figures)
+    judged.figures.update(chosen.figures)
     summary = {
         "status": "done",
         "name": recipe.name,
@@ -271,7 +272,7 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
         "processes": job.accelerator.num_processes,
         "reload_max_logit_difference": difference,
         "operating_points": {label: asdict(point) for label, point in points.items()},
-        **examined.summary(),
+        **judged.summary(),
     }
     job.run.summary(summary)
     write_report(job.run.folder)
@@ -322,7 +323,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m train
 
 def _show(summary: dict[str, Any], as_json: bool) -> int:
     """The summary for a person or a program; the exit code."""
-    from train.examination import exit_code, show
+    from train.judgement import exit_code, show
 
     if as_json:
         sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")

@@ -194,7 +194,7 @@ def _unusable_folder(recipe: Recipe, folder: Path) -> Iterator[Problem]:
 
 def _nothing_to_select(recipe: Recipe) -> Iterator[Problem]:
     """The metric that selects checkpoints is of a set that stays empty: real and synthetic rows are apart."""
-    metric, sources = recipe.evaluate.select.metric, recipe.data.sources
+    metric, sources = recipe.evaluate.select.metric, recipe.data.trained
     held_out, label, name = metric.split("/")
     sets = {"dev": {n for n in sources if not sources[n].synthetic}}
     sets["dev.synthetic"] = sources.keys() - sets["dev"]

@@ -6,9 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from train.errors import InputError, guarded
+from train.errors import InputError, Problem, guarded
+
+if TYPE_CHECKING:
+    from train.baselines.attempt import Baseline
+    from train.terminal import Terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +75,46 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one JSON document on stdout")
     evaluate.set_defaults(work=_evaluate)
 
+    transfer = verbs.add_parser(
+        "transfer", help="train a recipe without each source in turn: how does it do on an unseen one?"
+    )
+    _recipe(transfer)
+    transfer.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    transfer.set_defaults(work=_transfer)
+
+    _compare_options(
+        verbs.add_parser("compare", help="does one run, or recipe, beat another? on the same texts")
+    )
+
+    _baseline(
+        verbs.add_parser(
+            "baseline",
+            help="judge what anyone would try first, on a finished run's own rows",
+            description="Fit a baseline on a finished run's train rows, or none, set its thresholds on the "
+            "calibration rows by the policy as the run did, and judge it by the same code. It is left in "
+            "RUN/baselines/KIND, for `teensafe compare RUN RUN/baselines/KIND`.",
+            epilog="example: %(prog)s RUN prompted --endpoint https://HOST/v1 --model NAME --rows 500",
+        )
+    )
+
+    gaps = verbs.add_parser(
+        "gaps",
+        help="a finished run's weaknesses, ranked by harm, each with its likely cause and what to do",
+        description="Weaknesses beyond chance, worst first, also in the run's gaps.json. What has too few "
+        "texts to tell is listed as unmeasured, never as passed.",
+        epilog="example: teensafe gaps RUN --prevalence hate=0.01",
+    )
+    gaps.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
+    gaps.add_argument(
+        "--prevalence",
+        action="append",
+        default=[],
+        metavar="LABEL=SHARE",
+        help="share of texts with the label where the model is used; default: as in the held-out texts",
+    )
+    gaps.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    gaps.set_defaults(work=_gaps)
+
     report = verbs.add_parser("report", help="write a finished run's report.html again, from its files")
     report.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
     report.set_defaults(work=_report)
@@ -93,6 +139,62 @@ def _parser() -> argparse.ArgumentParser:
 
     _data(verbs.add_parser("data", help="get the data that recipes read"))
     return parser
+
+
+def _compare_options(compare: argparse.ArgumentParser) -> None:
+    compare.description = (
+        "Runs of one recipe with other seeds form a side; sides are held against the first one named. "
+        "With 3 seeds a side the answer is about recipes, else about checkpoints."
+    )
+    compare.epilog = (
+        "examples: teensafe compare A B; teensafe compare A1 A2 A3 B1 B2 B3 --html compare.html; "
+        "seeds of one recipe against others of it: teensafe compare A1 A2 A3 --against A4 A5 A6"
+    )
+    compare.add_argument("run", nargs="+", help="run folder, or its name under $TEENSAFE_RUNS")
+    compare.add_argument(
+        "--against",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="another side; may be repeated",
+    )
+    compare.add_argument("--baseline", metavar="RUN", help="hold the others against this run's side")
+    compare.add_argument("--html", type=Path, metavar="F", help="write a page")
+    compare.add_argument("--wandb", action="store_true", help="log it to Weights & Biases")
+    compare.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    compare.set_defaults(work=_compare)
+
+
+def _baseline(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="run folder, or its name under $TEENSAFE_RUNS")
+    kinds = "tfidf: with logistic regression; keywords: a word list; prompted: an LLM shown the policy; "
+    parser.add_argument(
+        "kind",
+        choices=("tfidf", "keywords", "prompted", "trainer"),
+        help=kinds + "trainer: transformers' own",
+    )
+    parser.add_argument("--keywords", type=Path, metavar="FILE", help="your word list; default: a plain one")
+    asked = parser.add_argument_group("prompted")
+    asked.add_argument("--endpoint", metavar="URL", help="OpenAI-compatible server, such as https://HOST/v1")
+    asked.add_argument("--model", metavar="NAME", help="as the server calls it")
+    asked.add_argument(
+        "--rows", type=int, metavar="N", help="ask about a sample: N calibration and N test rows"
+    )
+    asked.add_argument(
+        "--key-env",
+        default="OPENAI_API_KEY",
+        metavar="NAME",
+        help="variable with its key; default: %(default)s",
+    )
+    asked.add_argument("--at-once", type=int, default=4, metavar="N", help="questions at a time; default: 4")
+    asked.add_argument(
+        "--send-escalated",
+        action="store_true",
+        help="send another machine also texts that a label of tier 3 holds for or may hold for",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.set_defaults(work=_run_baseline)
 
 
 def _data(data: argparse.ArgumentParser) -> None:
@@ -165,7 +267,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from train.examination import exit_code, show
+    from train.judgement import exit_code, show
     from train.reevaluation import evaluate
     from train.terminal import Terminal
 
@@ -175,6 +277,105 @@ def _evaluate(options: argparse.Namespace) -> int:
     else:
         show(summary, Terminal())
     return exit_code(summary)
+
+
+def _transfer(options: argparse.Namespace) -> int:
+    from train.__main__ import train
+    from train.recipe import load
+    from train.terminal import Terminal
+    from train.transfer import leave_one_out, table
+
+    recipe = load(options.recipe, options.override)
+    found = leave_one_out(recipe, lambda variant: Path(train(variant)["run"]))
+    if options.json:
+        sys.stdout.write(json.dumps(found, allow_nan=False) + "\n")
+    else:
+        Terminal().show(table(found))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from train.comparison.compare import compare
+    from train.comparison.sides import sides
+    from train.terminal import Terminal
+
+    terminal, given = Terminal(), sides(options.run, options.against, options.baseline)
+    with terminal.bar("sets compared", None) as advance:
+        document = compare(given, advance)
+    if options.json:
+        sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+    else:
+        from train.comparison.table import shown
+
+        for part in shown(document):
+            terminal.show(part)
+    if options.html:
+        from train.comparison.page import write
+
+        terminal.say(f"page: {write(document, options.html)}")
+    if options.wandb:
+        from train.comparison.publishing import publish
+
+        terminal.say(publish(document, given))
+    return 0
+
+
+def _run_baseline(options: argparse.Namespace) -> int:
+    from train.baselines.judging import baseline, show
+    from train.terminal import Terminal
+
+    terminal = Terminal()
+    summary = baseline(options.run, options.kind, _attempt(options, terminal))
+    if options.json:
+        sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
+    else:
+        show(summary, terminal)
+    return 0
+
+
+def _attempt(options: argparse.Namespace, terminal: Terminal) -> Baseline:
+    """What the kind of baseline is, with its own options. Raises InputError."""
+    if options.kind == "tfidf":
+        from train.baselines.tfidf import tfidf
+
+        return tfidf
+    if options.kind == "trainer":
+        from train.baselines.trainer import trainer
+
+        return trainer
+    if options.kind == "keywords":
+        from train.baselines.keywords import SHIPPED, keywords
+
+        return partial(keywords, options.keywords or SHIPPED)
+    from train.baselines.endpoint import Endpoint
+    from train.baselines.prompted import Asking, prompted
+
+    if options.endpoint is None or options.model is None:
+        remedy = "--endpoint http://127.0.0.1:8080/v1 --model NAME"
+        raise InputError(Problem("command line", "prompted asks a model", "--endpoint and --model", remedy))
+    for name in ("rows", "at_once"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            raise InputError(Problem("command line", f"--{name.replace('_', '-')} {value}", "1 or more"))
+    endpoint = Endpoint(options.endpoint, options.model, options.key_env)
+    return partial(
+        prompted, endpoint, Asking(options.rows, options.send_escalated, options.at_once), terminal
+    )
+
+
+def _gaps(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from train.gaps.finding import find, prevalences
+    from train.gaps.table import tables
+    from train.terminal import Terminal
+
+    found = find(options.run, prevalences(options.prevalence))
+    if options.json:
+        sys.stdout.write(json.dumps(asdict(found), allow_nan=False) + "\n")
+        return 0
+    for drawn in tables(found):
+        Terminal().show(drawn)
+    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

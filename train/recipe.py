@@ -37,7 +37,7 @@ from train.model.adapter import Adapter, Lora
 from train.model.backbone import Backbone, placeless
 from train.policy import Policy
 from train.spec import Spec
-from train.suites.suite import Suite, Suites
+from train.suites.suite import Perturbed, Suite, Suites
 from train.tracking.wandb_log import Tracking
 
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -55,6 +55,10 @@ class Judging(Evaluation):
 
     suites: Suites = Suites()
     """Texts made or gathered to judge with, never to train on; files of recipes/suites, or your own."""
+    perturbations: Literal["all"] | tuple[Perturbed, ...] = ()
+    """Disguises that test texts and functional suites are judged in, too: `all`, or some of leetspeak,
+    spacing, zero_width, homoglyphs, repeated, typos, emoji, algospeak, algospeak_held_out and case; several
+    joined by `+` are done one after another."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,9 @@ class Recipe(Spec):
         content = self.placeless()
         del content["track"], content["train"]["micro_batch"], content["train"]["gradient_checkpointing"]
         judging = content["evaluate"]
-        del judging["gates"], judging["prevalence"], judging["suites"], content["policy"]["gates"]
+        for asked_later in ("gates", "prevalence", "suites", "perturbations"):
+            del judging[asked_later]
+        del content["policy"]["gates"]
         if self.evaluate.select.subject_to:
             judging["suites"] = [suite.digest() for suite in self.evaluate.suites.dev]
         else:
@@ -123,7 +129,7 @@ class Recipe(Spec):
     def placeless(self) -> dict[str, Any]:
         """All it says, as JSON, but where data and base model lie, which may be signed addresses."""
         sources = {"sources": {"__all__": {"path"}}}
-        suites = {part: {"__all__": sources} for part in ("dev", "test")}
+        suites = {part: {"__all__": {**sources, "functionalities": True}} for part in ("dev", "test")}
         hidden: Any = {"data": sources, "evaluate": {"suites": suites}}
         content = self.model_dump(mode="json", by_alias=True, exclude=hidden)
         content["model"]["base"] = placeless(self.model.base)
@@ -163,6 +169,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
         for place in (("data",), ("evaluate", "suites", "*", "*")):
             tree = change(tree, (*place, "sources", "*", "path"), _source_path)
             tree = change(tree, (*place, "sources", "*", "path", "*"), _source_path)  # one for each split
+        tree = change(tree, ("evaluate", "suites", "*", "*", "functionalities"), _absolute)
         tree = change(
             tree, ("model", "base"), lambda node: _absolute(node) if _is_folder(str(node.value)) else node
         )
@@ -285,6 +292,7 @@ def load_suite(path: str | Path, env: Env | None = None) -> Suite:
         tree = _expanded(tree, os.environ if env is None else env, problems)
         tree = change(tree, ("sources", "*", "path"), _source_path)
         tree = change(tree, ("sources", "*", "path", "*"), _source_path)
+        tree = change(tree, ("functionalities",), _absolute)
         suite = build(Suite, tree, problems)
     if suite is None or problems:
         raise InputError(sorted(problems, key=reading_order))

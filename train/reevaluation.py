@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from signal import SIGINT
 from typing import Any
 
-import numpy as np
-
 from train.assessment import predictions, split_logits
 from train.errors import InputError, Interrupted, Problem
+from train.evaluation.operating_points import OperatingPoint
 from train.evaluation.operating_points import read as read_points
 from train.evaluation.predictions import Predictions
-from train.examination import analyse, collect
+from train.examination import Examiner
 from train.files import write_json
-from train.lock import Resolved, resolve
+from train.judgement import judgement
+from train.lock import Resolved, resolve_again
 from train.loop.checkpoints import open_checkpoint
 from train.loop.signals import StopSignals
 from train.recipe import Recipe, load_suite
 from train.recipe import load as load_recipe
 from train.report.page import write as write_report
 from train.serving.predictor import POINTS, Predictor, checkpoint_of, load_for_scoring
-from train.suites.suite import Suite, Suites
+from train.suites.suite import Suites
 from train.terminal import Terminal
-from train.tracking.run import find, summary
+from train.tracking.run import find, lock, summary
 
 
 def evaluate(name: str, suites: Sequence[str], gates: Sequence[str]) -> dict[str, Any]:
@@ -38,35 +36,45 @@ def evaluate(name: str, suites: Sequence[str], gates: Sequence[str]) -> dict[str
     folder, checkpoint = find(name), checkpoint_of(name)
     progress = open_checkpoint(checkpoint)
     recipe = _asked(load_recipe(folder / "recipe.yaml"), suites, gates)
-    resolved = _resolved(recipe, folder)
+    resolved = resolve_again(recipe, lock(folder))
     points = read_points(checkpoint / POINTS)
-    predictor = Predictor(load_for_scoring(checkpoint), points)
-    logits, suites_found = _scored(resolved, predictor, recipe.evaluate.suites.test)
-    examined = analyse(recipe, predictions(resolved.corpus, "test", logits, points), suites_found)
-    for set_, part in examined.predictions.items():
+    found = _scored(resolved, Predictor(load_for_scoring(checkpoint), points), points)
+    for set_, part in found.items():
         part.write(folder / "predictions" / f"{set_}.parquet")
-    examined.figures.update(progress.figures)
-    final = {**summary(folder), **examined.summary()}
+    corpus = resolved.corpus
+    calibration = Predictions.read(folder / "predictions" / "calibration.parquet")
+    parts = {"calibration": calibration, **found}
+    judged = judgement(recipe, folder, parts, corpus.texts(corpus.rows("test")))
+    judged.figures.update(progress.figures)
+    final = {**summary(folder), **judged.summary()}
     write_json(folder / "summary.json", final)
     write_report(folder)
     return {"run": str(folder), **final}
 
 
 def _scored(
-    resolved: Resolved, predictor: Predictor, suites: Sequence[Suite]
-) -> tuple[np.ndarray, dict[str, Predictions]]:
-    """Logits of the test split [n, L], and predictions of suites by set name. Raises Interrupted."""
+    resolved: Resolved, predictor: Predictor, points: Mapping[str, OperatingPoint]
+) -> dict[str, Predictions]:
+    """Predictions of the test split and of all else the recipe asks, by name. Raises Interrupted."""
     from accelerate import Accelerator
 
     accelerator, terminal, corpus = Accelerator(mixed_precision="no"), Terminal(), resolved.corpus
+    rows = corpus.rows("test")
     with StopSignals() as stop:
+
+        def interrupted() -> Interrupted:
+            return Interrupted(stop.received or SIGINT, "stopped before the end; nothing was changed")
+
         way: Any = {"accelerator": accelerator, "stopping": lambda: bool(stop)}
-        with terminal.bar("test", len(corpus.rows("test"))) as advance:
+        with terminal.bar("test", len(rows)) as advance:
             logits = split_logits(predictor.classifier, corpus, "test", advance=advance, **way)
-        found = collect(predictor, suites, "test", terminal, first=lambda work: work(), **way)
-        if logits is None or found is None:
-            raise Interrupted(stop.received or SIGINT, "stopped before the end; nothing was changed")
-    return logits, found
+        if logits is None:
+            raise interrupted()
+        test = predictions(corpus, "test", logits, points)
+        examiner = Examiner(
+            predictor, terminal=terminal, interrupted=interrupted, first=lambda work: work(), **way
+        )
+        return examiner.everything(resolved.recipe, test, corpus.texts(rows))
 
 
 def _asked(recipe: Recipe, suites: Sequence[str], gates: Sequence[str]) -> Recipe:
@@ -90,27 +98,3 @@ def _asked(recipe: Recipe, suites: Sequence[str], gates: Sequence[str]) -> Recip
     asked = recipe.model_copy(update={"evaluate": judging})
     asked._origin = recipe._origin
     return asked
-
-
-def _resolved(recipe: Recipe, folder: Path) -> Resolved:
-    resolved = resolve(recipe)
-    lock = json.loads((folder / "recipe.lock").read_text(encoding="utf-8"))
-    if resolved.identity != lock["sha256"]:
-        raise InputError(_moved(resolved, lock))
-    return resolved
-
-
-def _moved(resolved: Resolved, lock: dict[str, object]) -> list[Problem]:
-    was = dict(lock["sources"])  # type: ignore[call-overload]
-    changed = [source for source, digest in resolved.sources.items() if was.get(source) != digest]
-    return [
-        Problem(
-            resolved.recipe.where("data", "sources", source, "path"),
-            f"source {source} is not the file the run was trained on",
-            f"content {str(was.get(source))[:12]}, found {resolved.sources[source][:12]}",
-            "restore the file, or train again on this one",
-        )
-        for source in changed
-    ] or [
-        Problem("recipe.yaml", "the base model or the policy changed since the run", "those of recipe.lock")
-    ]

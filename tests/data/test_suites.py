@@ -16,9 +16,10 @@ from train.suites.overlap import near_duplicates
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SUITES = RECIPES / "suites"
-FILES = sorted(SUITES.glob("*/*.jsonl"))
-PAIRED = [path for path in FILES if path.parent.name != "benign-teen"]
-BENIGN = [path for path in FILES if path.parent.name == "benign-teen"]
+FRAMES = sorted(SUITES.glob("identity/*.jsonl"))
+BENIGN = sorted(SUITES.glob("benign-teen/*.jsonl"))
+FILES = sorted({*SUITES.glob("*/*.jsonl")} - {*FRAMES})
+PAIRED = sorted({*FILES} - {*BENIGN})
 KINDS = {
     *("help_seeking", "recovery", "education", "news", "counterspeech", "identity", "dating_and_friendship"),
     *("family", "school", "sport_and_games", "music_and_fandom", "humour", "venting", "body_and_health"),
@@ -100,8 +101,28 @@ def test_benign_texts_vary_no_frame_and_ideas_stay_in_one_part() -> None:
     assert len(near_duplicates(said, said, 0.4).train) == len(every)  # each is near to itself alone
 
 
+@pytest.mark.parametrize("path", FRAMES, ids=lambda path: path.stem)
+def test_the_rows_of_a_frame_differ_in_the_group_alone(path: Path) -> None:
+    keys = {"id", "frame", "term", "kind", "split", "lang", "surface", "text", "hate"}
+    by_frame = defaultdict(list)
+    for case in cases(path):
+        assert case.keys() - {"harassment"} == keys and case["surface"] in SURFACES, case["id"]
+        assert case["lang"] == path.stem and case["id"] == f"{case['frame']}-{case['term']}"
+        # an attack on a group says nothing of harassment of a person; a warm sentence rules out both
+        assert case.get("harassment") == (None if case["hate"] else 0), case["id"]
+        by_frame[case["frame"]].append(case)
+    kinds = {case["term"]: case["kind"] for members in by_frame.values() for case in members}
+    assert len(kinds) == 15 and len(set(kinds.values())) == 6
+    for members in by_frame.values():
+        assert len({(case["split"], case["surface"], case["hate"]) for case in members}) == 1
+        terms = [case["term"] for case in members]
+        assert sorted(terms) == sorted(kinds.keys() - ({"older"} if members[0]["hate"] else set()))
+    splits = Counter((members[0]["hate"], members[0]["split"]) for members in by_frame.values())
+    assert len(splits) == 4  # both kinds of frames, in both parts
+
+
 def test_nothing_stands_twice_or_in_the_seed_corpus(functionalities: dict[str, Any]) -> None:
-    every = [case for path in FILES for case in cases(path)]
+    every = [case for path in (*FILES, *FRAMES) for case in cases(path)]
     assert len({case["id"] for case in every}) == len(every)
     assert len({wording(case) for case in every}) == len(every)
     assert {case["functionality"] for case in every if "functionality" in case} == set(functionalities)

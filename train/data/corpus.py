@@ -32,12 +32,22 @@ class Data(Spec):
     epoch_rows: int | None = Field(default=None, ge=1)
     """Examples in an epoch; default: every training row once, but for what `share` and `rows` say."""
     sources: dict[str, Source] = Field(min_length=1)
+    leave_out: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """Sources of which only the test rows are kept: unseen by training, selection and calibration. The test
+    split is the same with and without, so it shows how a classifier does on a source it has never met."""
+
+    @property
+    def trained(self) -> dict[str, Source]:
+        """The sources that are not left out."""
+        return {name: source for name, source in self.sources.items() if name not in self.leave_out}
 
     @model_validator(mode="after")
     def _can_be_filled(self) -> Self:
         """Said here, so that it stands beside what is wrong in other sections."""
-        mistakes = [f"{what}; expected {expected}" for what, expected, _ in impossible(self.sources)]
-        if not any(source.labels for source in self.sources.values()):
+        mistakes = [f"{what}; expected {expected}" for what, expected, _ in impossible(self.trained)]
+        if strange := sorted({*self.leave_out} - self.sources.keys()):
+            mistakes.append(f"leave_out: there is no source {', '.join(strange)}")
+        if not any(source.labels for source in self.trained.values()):
             mistakes.append("no source has `labels`; where none holds, there is nothing to learn")
         if mistakes:
             raise ValueError("; ".join(mistakes))
@@ -47,7 +57,8 @@ class Data(Spec):
 Refuse = Callable[[str, str, str, str], Problem]
 """(place in the recipe, what, expected, remedy) -> Problem"""
 ECHO = "equal to a real text"
-ASIDE = ("", *(f"tied to {name} by group or text" for name in NAMES[1:]), ECHO)
+UNSEEN = "left out by data.leave_out"
+ASIDE = ("", *(f"tied to {name} by group or text" for name in NAMES[1:]), ECHO, UNSEEN)
 """Why a row of the table is no part of the corpus; the first: it is."""
 
 
@@ -208,6 +219,8 @@ def build(
     level, tied = _assign(data.split, table, number, twin)
     aside = np.where(tied, level, np.int8(0))
     aside[synthetic & np.isin(twin, twin[~synthetic])] = ASIDE.index(ECHO)
+    unseen = np.isin(of, data.leave_out) & (level != NAMES.index("test"))
+    aside[unseen & (aside == 0)] = ASIDE.index(UNSEEN)  # last: what else is where must not depend on it
     kept = np.flatnonzero(aside == 0)
     twins = unite(twin[kept], cells[kept])
     row = kept[twins.first]

@@ -43,7 +43,9 @@ class Encoding(Spec):
     """How a text becomes tokens. It travels with the checkpoint: serving must encode as training did."""
 
     normalise: tuple[Step, ...] = ()
-    """Steps on the text before the tokenizer sees it, in this order. emoji-names: emoji become words."""
+    """Steps on the text before the tokenizer sees it, in this order. zero-width: without characters that draw
+    nothing; nfkc: compatibility letters plain; emoji-names: emoji become words; confusables: look-alikes of
+    other scripts in Latin words become Latin; leet: h4t3 becomes hate, and k.y.s kys."""
     max_length: MaxLength = MaxLength()
 
     def encoding(self) -> dict[str, Any]:

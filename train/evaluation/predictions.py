@@ -5,7 +5,8 @@ Ids, groups, sources and slices only: no text is ever in it, so the file may tra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -152,6 +153,17 @@ def sets(predictions: Predictions) -> dict[str, Predictions]:
             for source in sources:
                 _put(named, f"{name}.{source}", predictions, rows & kind & (predictions.source == source))
     return named
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Rows after one another, of parts with the same labels and slices."""
+    first = parts[0]
+    names = (*_STRINGS.values(), "synthetic", "targets", "scores", "flags")
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in names
+    }
+    slices = {name: np.concatenate([part.slices[name] for part in parts]) for name in first.slices}
+    return replace(first, **columns, slices=slices)
 
 
 def _put(named: dict[str, Predictions], name: str, predictions: Predictions, rows: Bools) -> None:

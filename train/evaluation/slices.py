@@ -12,8 +12,9 @@ MOST_VALUES = 50
 """A slice with more values than this tells rows apart instead of grouping them, and is left out."""
 ANALYSES = frozenset(
     ("functionality", "onset", "perturbation", "turns", "term", "frame", "identity", "dialect")
-)
-"""Slices of suites that have an analysis of their own (train/suites), and the names those analyses give."""
+) | {"source", "synthetic"}
+"""Slices of suites that have an analysis of their own (train/suites), and the names that those analyses,
+shortcuts (source) and transfer (synthetic) give."""
 _METRICS = ("n", "positives", "negatives", "recall", "fpr")
 
 

@@ -6,9 +6,9 @@ opened once, on the selected checkpoint. Rows whose source claims neither are of
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from train.data.source import Source, content_digest
 from train.files import canonical_json, sha256_bytes
@@ -31,6 +31,8 @@ class Suite(Spec):
     """What is made of it beside the figures of every set. functional: figures by the slice `functionality`.
     conversations: how early one is found, turn by turn, against the slice `onset`. swaps: how scores change
     with the slice `term` inside a group."""
+    functionalities: str | None = None
+    """A file that says what each functionality tests; the report shows it."""
     sources: dict[str, Source] = Field(min_length=1)
     """Files and what their columns say, as in a recipe; `split` may map to dev and test."""
 
@@ -56,9 +58,23 @@ class Suite(Spec):
 
     def digest(self) -> str:
         """Hash of what it says and of its files' contents, wherever they lie."""
-        said = self.model_dump(mode="json", by_alias=True, exclude={"sources": {"__all__": {"path"}}})
+        said = self.model_dump(
+            mode="json", by_alias=True, exclude={"functionalities": True, "sources": {"__all__": {"path"}}}
+        )
         contents = {name: content_digest(source) for name, source in self.sources.items()}
         return sha256_bytes(canonical_json([said, contents]).encode())
+
+
+def _known(kind: str) -> str:
+    from train.suites.perturbations import SINGLE
+
+    if unknown := [part for part in kind.split("+") if part not in SINGLE]:
+        raise ValueError(f"'{unknown[0]}' is no perturbation; {', '.join(SINGLE)} are")
+    return kind
+
+
+Perturbed = Annotated[str, AfterValidator(_known)]
+"""A perturbation of train/suites/perturbations.py, or several joined by `+`."""
 
 
 class Suites(Spec):

@@ -76,15 +76,16 @@ def _main(of_set: Sequence[Record]) -> Record:
 
 def _sentence(record: Record, a: str, b: str) -> str:
     where = set_title(record["set"])
+    margin = f"{MARGIN * 100:g} point" if record["metric"] in RATES else f"{MARGIN:g}"
     match record["outcome"]:
         case "insufficient":
             return f"Nothing can be said on {where}: no label has {ENOUGH} positives and {ENOUGH} negatives."
         case "better" | "worse" as outcome:
-            small = f", if by less than the margin of {MARGIN:g}" if within_margin(record) else ""
+            small = f", if by less than the margin of {margin}" if within_margin(record) else ""
             return f"{b} is {outcome} than {a} on {where}{small}: {_stated(record, a, b)}."
         case "equivalent":
             stated = _stated(record, a, b, "tost_")
-            return f"{a} and {b} are equivalent on {where}, within ±{MARGIN:g}: {stated}."
+            return f"{a} and {b} are equivalent on {where}, within ±{margin}: {stated}."
         case _ if record["low"] is None:
             return (
                 f"No difference shown on {where}, and no interval to say how sure: {_stated(record, a, b)}."
@@ -92,7 +93,7 @@ def _sentence(record: Record, a: str, b: str) -> str:
         case _:
             return (
                 f"No difference shown between {a} and {b} on {where}, and too uncertain to call them equal: "
-                f"{_stated(record, a, b)}. Equal within ±{MARGIN:g} would need the 90% interval "
+                f"{_stated(record, a, b)}. Equal within ±{margin} would need the 90% interval "
                 f"({_ends(record, 'tost_')}) to lie inside."
             )
 

@@ -170,7 +170,9 @@ def turns(label: str, seen: Mapping[int, Any]) -> Figure:
         [Line(x, [value.count for value in values], notes=notes)],
         band=band,
     )
-    return Figure(title, draw(chart), f"n = {n} harmful conversations" + (", with 95% interval" if band else ""))
+    return Figure(
+        title, draw(chart), f"n = {n} harmful conversations" + (", with 95% interval" if band else "")
+    )
 
 
 def _is_label(key: str, held_out: str) -> bool:

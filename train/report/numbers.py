@@ -69,6 +69,7 @@ def several(n: int, one: str, many: str = "") -> str:
 
 
 FORMS: dict[str, Callable[[Any], str]] = {
-    form.__name__: form for form in (area, fine, share, bare, short, short_bare, points, signed, count, thousand)
+    form.__name__: form
+    for form in (area, fine, share, bare, short, short_bare, points, signed, count, thousand)
 }
 """As templates name them."""

@@ -39,7 +39,9 @@ def _of_label(run: Finished, name: str, label: str) -> dict[str, Any]:
         "blind": per_1000.value is not None
         and ever.value is not None
         and per_1000.value / 1000 >= ever.value / 2,
-        "onset": {at: run.value(f"{start}/found/onset={at}", "positives") for at in ("before", "at", "after")},
+        "onset": {
+            at: run.value(f"{start}/found/onset={at}", "positives") for at in ("before", "at", "after")
+        },
         **{
             metric: run.value(f"{start}/{metric}", "positives", "negatives")
             for metric in ("f_latency", "delay", "speed")

@@ -11,10 +11,10 @@ FIRST = 8
 """Rows of real text that are shown unfolded."""
 DESCRIBED = {
     "leetspeak": "digits for letters",
-    "spacing": "words spelled out, l i k e",
+    "spacing": "words spelled out (l i k e)",
     "zero_width": "invisible characters inside words",
     "homoglyphs": "look-alike letters of other scripts",
-    "repeated": "letters repeated, liiike",
+    "repeated": "letters repeated (liiike)",
     "typos": "slips of the finger",
     "emoji": "emoji for words",
     "algospeak": "coded words",
@@ -67,7 +67,7 @@ def _of_set(run: Finished, name: str) -> dict[str, Any]:
 
 
 def describe(kind: str) -> str:
-    return ", and ".join(DESCRIBED.get(part, part) for part in kind.split("+"))
+    return " and ".join(DESCRIBED.get(part, part) for part in kind.split("+"))
 
 
 def _scale(values: Any) -> tuple[float, float]:

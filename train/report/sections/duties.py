@@ -13,12 +13,18 @@ KINDS = {
     "priority": ("Priority content", "children must be protected from it"),
     "non-designated": ("Non-designated content", "other harm to children, by Ofcom’s guidance"),
 }
+NAMES = {
+    "csea": "child sexual exploitation and abuse",
+    "abuse-hate": "abuse and hate",
+    "harassment-threats": "harassment and threats",
+    "self-harm": "self-harm",
+}
 OUTCOMES = {
     "measured": "measured",
-    "in part": "in part: not every label of it is trained",
-    "insufficient": "insufficient: too few texts that carry it",
-    "not measured": "no real test text says",
-    "not trained": "no label of it is trained",
+    "in part": "in part: a label is not trained",
+    "insufficient": "insufficient",
+    "not measured": "not measured",
+    "not trained": "no label is trained",
 }
 
 
@@ -30,7 +36,7 @@ def content(run: Finished) -> dict[str, Any] | None:
     kinds: dict[str, list[Any]] = {}
     for duty in duties:
         kind, _, name = duty["code"].partition(":")
-        kinds.setdefault(kind, []).append({**duty, "name": name.replace("-", " ")})
+        kinds.setdefault(kind, []).append({**duty, "name": NAMES.get(name, name.replace("-", " "))})
     return {
         "headline": _headline(duties),
         "kinds": [(*KINDS.get(kind, (kind, "")), of_kind) for kind, of_kind in kinds.items()],
@@ -55,7 +61,16 @@ def _headline(duties: list[dict[str, Any]]) -> str:
     ]
     are = "is" if covered == 1 else "are"
     rest = f"; {listed(said)}" if said else ""
-    return f"Of {several(len(duties), 'duty', 'duties')}, {covered} {are} measured on real text{rest}."
+    silent = [
+        title.lower()
+        for kind, (title, _) in KINDS.items()
+        if (of := [duty for duty in duties if duty["code"].startswith(f"{kind}:")])
+        and all(duty["positives"] == 0 for duty in of)
+    ]
+    nothing = f" No real text tells anything of {listed(silent)}." if silent else ""
+    return (
+        f"Of {several(len(duties), 'duty', 'duties')}, {covered} {are} measured on real text{rest}.{nothing}"
+    )
 
 
 def _of_set(run: Finished, name: str) -> dict[str, Any]:

@@ -6,10 +6,17 @@ import json
 from typing import Any
 
 from train.errors import Failure, Problem
-from train.report.finished import Finished, Value
+from train.report.finished import Finished
 
 FIRST = 8
 """Gaps that are shown unfolded; of unmeasured figures none are, only how many there are."""
+METRICS = {
+    "fpr": "wrongly flagged",
+    "recall": "found",
+    "fpr_rise": "more wrongly flagged",
+    "recall_drop": "found less",
+    "label_noise": "wrong labels",
+}
 CAUSES = {
     "too_few_positives": "too few harmful examples",
     "too_few_negatives": "too few harmless examples",
@@ -33,16 +40,12 @@ def content(run: Finished) -> dict[str, Any] | None:
             json.loads((run.folder / name).read_text(encoding="utf-8"))
             for name in ("gaps.json", "unmeasured.json")
         )
-        lines = [_line(gap) for gap in gaps]
+        lines = list(gaps)
         unmeasured, notes = len(rest["unmeasured"]), list(rest["notes"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"gaps cannot be read ({type(error).__name__})"
         raise Failure(
             Problem(str(run.folder), what, "what `teensafe gaps` wrote", "teensafe gaps RUN")
         ) from error
-    return {"lines": lines, "first": FIRST, "unmeasured": unmeasured, "notes": notes, "causes": CAUSES}
-
-
-def _line(gap: dict[str, Any]) -> dict[str, Any]:
-    low, high = gap["ci"] or (None, None)
-    return {**gap, "figure": Value(gap["value"], low, high, gap["n"], True), "says": gap["evidence"][0]["says"]}
+    said = {"causes": CAUSES, "metrics": METRICS}
+    return {"lines": lines, "first": FIRST, "unmeasured": unmeasured, "notes": notes, **said}

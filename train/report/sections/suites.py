@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from train.evaluation.slices import ANALYSES
 from train.report.finished import Finished, Value
+
+_ELSEWHERE = ANALYSES | {"surface"}
+"""Slices that a section of their own shows, or that say little of a written set."""
 
 
 def content(run: Finished) -> dict[str, Any] | None:
@@ -37,9 +41,10 @@ def _slices(run: Finished) -> Iterator[dict[str, Any]]:
     for name in run.suites:
         by_slice: dict[str, list[str]] = {}
         for key in run.figures:
-            if key.startswith(f"{name}/any/fpr/") and "perturbation=" not in key:
+            if key.startswith(f"{name}/any/fpr/"):
                 slice_, _, value = key.split("/", 3)[3].partition("=")
-                by_slice.setdefault(slice_, []).append(value)
+                if slice_ not in _ELSEWHERE:
+                    by_slice.setdefault(slice_, []).append(value)
         for slice_, values in by_slice.items():
             if len(values) < 2:
                 continue
@@ -59,9 +64,9 @@ def _worst(lines: list[tuple[str, Value, Value]]) -> str:
     """The value whose allowed texts are flagged most, if any are; else the one that is found least."""
     value, _, flagged = lines[0]
     if flagged.count:
-        return f"most allowed texts flagged in {value}: {flagged.count:,} of {flagged.n:,}"
+        return f"worst {value}, {flagged.count:,} of {flagged.n:,} allowed texts flagged"
     known = [line for line in lines if line[1].n]
     if not known:
         return "no allowed text flagged"
     value, found, _ = min(known, key=lambda line: line[1].value or 0)
-    return f"least found in {value}: {found.count:,} of {found.n:,}"
+    return f"worst {value}, {found.count:,} of {found.n:,} harmful texts found"

@@ -13,9 +13,7 @@ def content(run: Finished) -> dict[str, Any] | None:
     gaps = [
         {
             "label": label,
-            **{
-                m: run.value(f"test/{label}/{m}/synthetic=true", "positives", "negatives") for m in GAPS
-            },
+            **{m: run.value(f"test/{label}/{m}/synthetic=true", "positives", "negatives") for m in GAPS},
         }
         for label, _ in run.found("test", "auroc_gap", "synthetic")
     ]

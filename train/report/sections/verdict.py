@@ -8,7 +8,7 @@ from typing import Any
 from train.evaluation.metrics import ENOUGH
 from train.evaluation.records import Record
 from train.evaluation.standing import Standing
-from train.report.finished import Finished, Table
+from train.report.finished import Finished, Table, Value
 from train.report.numbers import listed, several, share, short
 
 _SAYS = {"holds": "keeps its limit", "broken": "breaks its limit", "open": "cannot be told"}
@@ -26,8 +26,17 @@ def content(run: Finished) -> dict[str, Any]:
         "sets": [_of_set(table, run) for table in run.whole],
         "real": bool(real),
         "unheard": sorted(flags, key=lambda found: -(found[1].value or 0)),
-        "flags": run.value("test/any/flags_per_1000", "texts") if real else None,
+        "missed": _missed(real[0], run) if real else [],
+        "blocked": run.value(f"{real[0].name}/any/fpr", "n") if real else None,
+        "flags": run.value("test/any/flags_per_1000", "texts"),
+        "gate_words": gate_words,
     }
+
+
+def _missed(table: Table, run: Finished) -> list[tuple[str, Value]]:
+    """The recall of each label that has enough positives, the lowest first."""
+    found = [(label, run.value(f"{table.name}/{label}/recall", "positives")) for label in table.standings]
+    return sorted((one for one in found if one[1].told), key=lambda one: one[1].value or 0)
 
 
 def _headline(run: Finished, gates: list[Mapping[str, Any]]) -> tuple[str, str]:
@@ -56,8 +65,31 @@ def _headline(run: Finished, gates: list[Mapping[str, Any]]) -> tuple[str, str]:
     if unsure:
         return "open", f"It cannot be told yet whether to ship: {listed(unsure)}."
     held = f"all {several(len(gates), 'gate')} hold" if len(gates) > 1 else "its gate holds"
-    kept = f"every label keeps its limit on real text, and {held if gates else 'no gate was set'}"
+    held = held if gates else "no gate was set"
+    uneven = sum(any(_broken(part.standings, s.label) for part in run.tables) for s in standings)
+    if uneven:
+        held += (
+            f", though {several(uneven, 'label')} {'breaks' if uneven == 1 else 'break'} it in single sources"
+        )
+    kept = f"every label keeps its limit on real text, and {held}"
     return "holds", f"Ship: {kept}."
+
+
+def gate_words(gate: Mapping[str, Any]) -> str:
+    """A gate's answer in plain words where its figure is a share of texts; else as it says itself."""
+    name, label, metric, *of = (gate["key"] or "//").split("/", 3)
+    if metric not in ("fpr", "recall") or gate["bound"] is None or gate["n"] is None or " - " in gate["gate"]:
+        return f"{gate['said']}."
+    where = f"suite {name.removeprefix('suite.')}" if name.startswith("suite.") else name
+    where += f" ({of[0]})" if of else ""
+    under = "" if label == "any" else f" for {label}"
+    kind, does, bound = (
+        ("allowed", "flagged", "at most") if metric == "fpr" else ("harmful", "found", "at least")
+    )
+    return (
+        f"Of {gate['n']:,} {kind} texts of {where}, {share(gate['value'])} are {does}{under}, with 95% "
+        f"confidence {bound} {share(gate['bound'])}."
+    )
 
 
 def _of_set(table: Table, run: Finished) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Finished:
     """final: summary.json; locked: recipe.lock; predictions: of the test split, and parts: its sets."""
 
     folder: Path
-    final: Mapping[str, Any]
+    final: dict[str, Any]
     locked: Mapping[str, Any]
     policy: Policy
     predictions: Predictions

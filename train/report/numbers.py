@@ -47,10 +47,6 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def count(value: float) -> str:
-    return f"{value:,.0f}"
-
-
 def thousand(value: float) -> str:
     """Of 1,000 texts: whole numbers from 10 on."""
     return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}"
@@ -68,8 +64,6 @@ def several(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-FORMS: dict[str, Callable[[Any], str]] = {
-    form.__name__: form
-    for form in (area, fine, share, bare, short, short_bare, points, signed, count, thousand)
-}
+_FORMS = (area, fine, share, bare, short, short_bare, points, signed, thousand)
+FORMS: dict[str, Callable[[Any], str]] = {form.__name__: form for form in _FORMS}
 """As templates name them."""

@@ -100,10 +100,11 @@ def write(folder: Path) -> Path:
 def _chapters(run: Finished) -> Iterator[tuple[Chapter, list[tuple[str, dict[str, Any]]]]]:
     """Each chapter that the run has something of, with (template, content) of its sections."""
     for chapter in CHAPTERS:
-        found = []
-        for section in chapter.sections:
-            if (content := section(run)) is not None:
-                found.append((f"sections/{section.__module__.rpartition('.')[2]}.html.j2", content))
+        found = [
+            (f"sections/{section.__module__.rpartition('.')[2]}.html.j2", content)
+            for section in chapter.sections
+            if (content := section(run)) is not None
+        ]
         if found:
             yield chapter, found
 

@@ -25,7 +25,7 @@ def _labels(run: Finished, name: str) -> list[str]:
 
 
 def _of_label(run: Finished, name: str, label: str) -> dict[str, Any]:
-    """alarms: benign conversations ever flagged, as a share; blind: flagged nearly as often as harmful ones."""
+    """alarms: benign conversations ever flagged; blind: at least half as often as harmful ones are."""
     start = f"{name}/{label}"
     per_1000 = run.value(f"{start}/false_alarms", "negatives")
     ever = run.value(f"{start}/recall/turns=100%", "positives")

@@ -1,4 +1,4 @@
-"""For whom it works: texts that mention a group of people, or are written in a dialect, against all others."""
+"""For whom it works: texts that mention a group, or are written in a dialect, against all others."""
 
 from __future__ import annotations
 

@@ -66,11 +66,10 @@ def _headline(run: Finished, gates: list[Mapping[str, Any]]) -> tuple[str, str]:
         return "open", f"It cannot be told yet whether to ship: {listed(unsure)}."
     held = f"all {several(len(gates), 'gate')} hold" if len(gates) > 1 else "its gate holds"
     held = held if gates else "no gate was set"
-    uneven = sum(any(_broken(part.standings, s.label) for part in run.tables) for s in standings)
-    if uneven:
-        held += (
-            f", though {several(uneven, 'label')} {'breaks' if uneven == 1 else 'break'} it in single sources"
-        )
+    single = [part for part in run.tables if not part.whole and not part.synthetic]
+    if uneven := sum(any(_broken(part.standings, s.label) for part in single) for s in standings):
+        breaks = "breaks" if uneven == 1 else "break"
+        held += f", though {several(uneven, 'label')} {breaks} it in single sources"
     kept = f"every label keeps its limit on real text, and {held}"
     return "holds", f"Ship: {kept}."
 
@@ -167,8 +166,8 @@ def _measured(standing: Standing) -> str:
         return f"it {does} {share(value)} of {of}, but they come from too few groups for an interval"
     if standing.outcome == "open":
         return (
-            f"it {does} {share(value)} of {of}, but the true rate may be anywhere from {share(standing.low)} to "
-            f"{share(standing.high)}, on either side of the limit"
+            f"it {does} {share(value)} of {of}, but the true rate may be anywhere from "
+            f"{share(standing.low)} to {share(standing.high)}, on either side of the limit"
         )
     at_most = (standing.metric == "fpr") == (standing.outcome == "holds")
     bound = f"at most {share(standing.high)}" if at_most else f"at least {share(standing.low)}"

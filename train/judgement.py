@@ -96,7 +96,7 @@ def judgement(resolved: Resolved, folder: Path, found: Mapping[str, Predictions]
 def _parts(resolved: Resolved, found: Mapping[str, Predictions]) -> Iterator[Both]:
     recipe = resolved.recipe
     yield from _of_test(resolved, found["calibration"], found["test"])
-    for name, suite in _suites(recipe).items():
+    for name, suite in _suites(recipe, found).items():
         yield from _of_suite(suite, name, found, recipe.policy)
     for name, part in found.items():
         if name.endswith(DISGUISED):
@@ -118,7 +118,7 @@ def _of_test(resolved: Resolved, calibration: Predictions, test: Predictions) ->
     real = ~test.synthetic
     yield flag_rates(test.select(real), "test")
     yield synthetic_gaps(test, "test")
-    if real.any():
+    if real.any() and len(test) == len(corpus.rows("test")):  # a baseline may have judged a sample
         texts = corpus.texts(corpus.rows("test")[real])
         yield telling_words(texts, test.source[real], test.group[real], "test")
 
@@ -148,14 +148,16 @@ def _disguised(clean: Predictions, disguised: Predictions) -> Iterator[Both]:
             yield robustness(clean.select(np.array(rows)), by_kind, name)
 
 
-def _suites(recipe: Recipe) -> dict[str, Suite]:
-    return {suite.set_name("test"): suite for suite in recipe.evaluate.suites.test}
+def _suites(recipe: Recipe, found: Mapping[str, Predictions]) -> dict[str, Suite]:
+    """The recipe's suites by set, those that were judged."""
+    named = {suite.set_name("test"): suite for suite in recipe.evaluate.suites.test}
+    return {name: suite for name, suite in named.items() if name in found}
 
 
 def _about(resolved: Resolved, found: Mapping[str, Predictions]) -> dict[str, dict[str, Any]]:
     """What each suite is, by set: name, kind, about, sha256, rows, what its functionalities test, and the ids
     of its rows that training holds nearly word for word."""
-    suites, corpus = _suites(resolved.recipe), resolved.corpus
+    suites, corpus = _suites(resolved.recipe, found), resolved.corpus
     near = overlaps(corpus, suite_rows(corpus, suites.values(), "test")) if suites else {}
     return {
         name: {

@@ -69,9 +69,7 @@ def _scored(
         if logits is None:
             raise interrupted()
         test = predictions(corpus, "test", logits, points)
-        examiner = Examiner(
-            predictor, terminal=terminal, interrupted=interrupted, first=lambda work: work(), **way
-        )
+        examiner = Examiner(predictor, terminal=terminal, interrupted=interrupted, **way)
         return examiner.everything(resolved.recipe, test, corpus.texts(rows))
 
 

@@ -75,7 +75,7 @@ def prompted(
         told[split]["no_verdict"] = int(np.isnan(logits[split][chosen[split], 0]).sum())
     settings = {"model": endpoint.model, "prompt": prompt.digest(), "form": prompt.form, "rows": asking.rows}
     cost = _cost([known[text] for text in texts if text in known], replies, time.perf_counter() - start)
-    return Attempt(logits, settings, {"texts": told, "cost": cost})
+    return Attempt(logits, None, settings, {"texts": told, "cost": cost})
 
 
 def _form(endpoint: Endpoint, policy: Policy, labels: Sequence[str]) -> Form:

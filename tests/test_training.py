@@ -87,6 +87,14 @@ def test_a_run_leaves_what_the_contract_says(trained: dict[str, Any], runs: Path
     assert not [p for p in run.rglob("*") if p.suffix in {".bin", ".pt", ".pkl", ".pth"}]
 
 
+def test_what_it_cost_is_said(trained: dict[str, Any], make_recipe: MakeRecipe) -> None:
+    corpus = resolve(load(make_recipe())).corpus
+    epochs = 2
+    assert trained["cost"]["tokens"] == epochs * int(corpus.lengths[corpus.rows("train")].sum())
+    assert 0 < trained["cost"]["train_seconds"] < 3600
+    assert 50e6 < trained["cost"]["peak_memory_bytes"] < 50e9
+
+
 def test_it_learns(make_recipe: MakeRecipe, runs: Path) -> None:
     """Words carry the labels: even a tiny model with random weights must find them."""
     plan = ["adapter={kind: full}", "train.lr=1e-3", "train.epochs=20", "evaluate.every=10 epochs"]

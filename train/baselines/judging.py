@@ -1,6 +1,6 @@
 """A baseline judged as its run was: an attempt goes in, a folder like a run's comes out.
 
-RUN/baselines/<kind>/ holds recipe.yaml, recipe.lock (the run's, its recipe with a key `baseline`: what that was
+RUN/baselines/<kind>/ holds recipe.yaml, recipe.lock (the run's; its recipe has a key `baseline`, what that was
 made with), summary, predictions and status, so that what compares and reports runs reads it like a run.
 """
 

@@ -54,7 +54,7 @@ def test_made_texts_that_are_easier_stand_out(build):
     dice = np.random.default_rng(0)
     made = np.arange(1000) < 400
     target = (dice.random(1000) < 0.5).astype(float)
-    score = expit((2 * target - 1) * np.where(made, 4, 0.5) + dice.normal(size=1000))
+    score = expit((2 * target - 1) * np.where(made, 2, 0.5) + dice.normal(size=1000))
     rows = build(np.c_[target, np.where(made, target, np.nan)], np.c_[score, score], synthetic=made)
     figures, bounds = synthetic_gaps(rows, "test")
     assert {key.split("/")[1] for key in figures} == {"label0"}  # of label1 real text knows nothing

@@ -28,7 +28,21 @@ def test_a_sound_policy_has_no_problems(tmp_path: Path) -> None:
     ("old", "new", "line", "what"),
     [
         ("max_fpr: 0.2}}\n  harass", "max_fpr: 2}}\n  harass", 13, "labels.hate.constraint.max_fpr: 2"),
-        ("{max_fpr: 0.2}}\n  harass", "{}}\n  harass", 13, "say either max_fpr or min_recall"),
+        (
+            "{max_fpr: 0.2}}\n  harass",
+            "{}}\n  harass",
+            13,
+            "say exactly one of max_fpr, min_recall and min_precision",
+        ),
+        ("{max_fpr: 0.2}}\n  harass", "{max_fpr: 0.2, min_recall: 0.5}}\n  harass", 13, "say exactly one of"),
+        ("{max_fpr: 0.2}}\n  harass", "{min_precision: 0.5}}\n  harass", 13, "prevalence go together"),
+        ("{max_fpr: 0.2}}\n  harass", "{max_fpr: 0.2, prevalence: 0.1}}\n  harass", 13, "go together"),
+        (
+            "{max_fpr: 0.2}}\n  harass",
+            "{min_precision: 0.1, prevalence: 0.1}}\n  harass",
+            13,
+            "must be above prevalence",
+        ),
         ("excludes: [news]", "excludes: []", 13, "labels.hate.excludes: a list of 0"),
         (
             "  0: {name: allow, covers: everything else}\n",
@@ -56,6 +70,8 @@ def test_a_contradiction_names_its_line(tmp_path: Path, old: str, new: str, line
 def test_a_constraint_reads_aloud() -> None:
     assert str(Constraint(max_fpr=0.01)) == "fpr <= 0.01"
     assert str(Constraint(min_recall=0.9)) == "recall >= 0.9"
+    precision = Constraint(min_precision=0.5, prevalence=0.01)
+    assert str(precision) == "precision >= 0.5 at prevalence 0.01"
 
 
 def test_the_shipped_policy_is_sound(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from train.assessment import judge, predictions, split_logits
 from train.evaluation import operating_points
+from train.evaluation.calibration import foldable
 from train.evaluation.gates import Gate
 from train.evaluation.operating_points import OperatingPoint
 from train.examination import Examiner
@@ -67,7 +68,7 @@ def _keeps_limits(job: Job, classifier: Classifier, progress: Progress) -> bool:
     limits = [Gate.parse(text) for text in job.resolved.recipe.evaluate.select.subject_to]
     if not limits:
         return True
-    points = fit_points(job, score(job, classifier, "calibration", progress.step))
+    points = fit_points(job, classifier, score(job, classifier, "calibration", progress.step))
     judged = examiner(job, classifier, points, progress.step)
     for found in judged.suites(job.resolved.recipe.evaluate.suites.dev, "dev").values():
         progress.figures |= judge(found).figures
@@ -80,20 +81,25 @@ def _kept(limit: Gate, value: Any) -> bool:
     return bool(value <= limit.limit if limit.at_most else value >= limit.limit)
 
 
-def fit_points(job: Job, logits: np.ndarray) -> dict[str, OperatingPoint]:
+def fit_points(job: Job, classifier: Classifier, logits: np.ndarray) -> dict[str, OperatingPoint]:
     """Operating points under the policy, from the calibration split's logits [n, L]."""
     corpus, policy = job.resolved.corpus, job.resolved.recipe.policy
-    constraints = {label: policy.labels[label].constraint for label in corpus.labels}
+    rows = corpus.rows("calibration")
     return operating_points.fit(
-        constraints, corpus.targets[corpus.rows("calibration")], logits, corpus.labels
+        {label: policy.labels[label].constraint for label in corpus.labels},
+        corpus.targets[rows],
+        logits,
+        corpus.labels,
+        corpus.column("group", rows),
+        foldable(classifier.head_has_bias),
     )
 
 
 def examiner(job: Job, classifier: Classifier, points: Mapping[str, OperatingPoint], step: int) -> Examiner:
     return Examiner(
         Predictor(classifier, points),
-        job.accelerator,
         job.terminal,
+        job.accelerator,
         stopping=lambda: bool(job.stop),
         interrupted=lambda: job.interrupted(step),
         first=lambda work: main_first(job.accelerator, work),

@@ -1,42 +1,60 @@
 """What predictions say of a checkpoint: figures with intervals, what its gates say, and the exit code.
 
-No model is asked here: the predictions of a run's folder are enough.
+No model is asked here: the run's predictions are enough, beside the texts of its test split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from train.assessment import judge
-from train.evaluation.gates import Answer, Gate, Paired, answer, answer_paired
+from train.comparison.gate import not_worse
+from train.errors import InputError
+from train.evaluation.duties import by_duty, duties
+from train.evaluation.gates import Answer, Gate, answer, answer_paired
+from train.evaluation.measured import Bounds, Figures
 from train.evaluation.predictions import Predictions, sets
 from train.evaluation.records import is_whole, shown
+from train.evaluation.routing import routing
+from train.evaluation.shortcuts import source_areas, telling_words
 from train.evaluation.table import overview, table
-from train.examination import DISGUISED, PERTURBATION
+from train.evaluation.transfer import at_english, flag_rates, synthetic_gaps
+from train.examination import DISGUISED, PERTURBATION, TURNS
+from train.lock import Resolved
+from train.policy import Policy
 from train.recipe import Recipe
+from train.suites.conversations import conversations
+from train.suites.functionalities import described, functional
+from train.suites.mentions import from_slices
+from train.suites.overlap import overlaps, suite_rows
 from train.suites.robustness import robustness
+from train.suites.subgroups import subgroups
 from train.suites.suite import PREFIX, Suite
+from train.suites.swaps import swaps
 from train.terminal import Terminal
+from train.tracking.run import find
 
 GATE_NOT_HELD = 3
 """Exit code."""
 
-Figures = dict[str, Any]
-Bounds = dict[str, tuple[float, float]]
+Both = tuple[Figures, Bounds]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Figures and 95% intervals by metric key; what each suite is, by set; the answers to the gates."""
+    """Figures and 95% intervals by metric key; what each suite is, by set; the duties of the policy and what
+    is known of them; the answers to the gates."""
 
     figures: Figures
     intervals: Bounds
-    suites: dict[str, dict[str, Any]] = field(default_factory=dict)
-    gates: tuple[Answer, ...] = ()
+    suites: dict[str, dict[str, Any]]
+    duties: list[dict[str, Any]]
+    gates: tuple[Answer, ...]
 
     def summary(self) -> dict[str, Any]:
         """As summary.json holds it."""
@@ -44,73 +62,133 @@ class Judgement:
             "metrics": self.figures,
             "intervals": {key: list(pair) for key, pair in self.intervals.items()},
             "suites": self.suites,
+            "duties": self.duties,
             "gates": [asdict(found) for found in self.gates],
         }
 
 
-def judgement(recipe: Recipe, found: Mapping[str, Predictions], paired: Paired | None = None) -> Judgement:
-    """Of the test split, suites and disguised texts, by name: `test` and what Examiner.everything gives.
+def judgement(resolved: Resolved, folder: Path, found: Mapping[str, Predictions]) -> Judgement:
+    """Of a run's predictions by name: `calibration`, `test`, and what Examiner.everything gives.
 
-    paired: compares with another run on disk, for gates that name one; without it these are not shown.
+    folder: the run's, whose predictions are written, for gates that name another run. Raises InputError where
+    a suite's files are gone.
     """
     figures: Figures = {}
     bounds: Bounds = {}
-    for name, part in found.items():
-        if name.endswith(DISGUISED):
-            more = _robustness(found[name.removesuffix(DISGUISED)], part)
-        else:
-            verdict = judge(part, with_intervals=True)
-            more = verdict.figures, verdict.intervals
-        figures |= more[0]
-        bounds |= more[1]
-    suites = {suite.set_name("test"): suite for suite in recipe.evaluate.suites.test}
+    recipe = resolved.recipe
+    for more, sure in _parts(resolved, found):
+        figures |= more
+        bounds |= sure
     gates = (*recipe.policy.gates, *recipe.evaluate.gates)
+    test = found["test"]
     return Judgement(
         figures,
         bounds,
-        {name: _about(suite, len(found[name])) for name, suite in suites.items()},
-        tuple(_answer(Gate.parse(gate), figures, bounds, paired) for gate in gates),
+        _about(resolved, found),
+        [
+            {**asdict(duty), "outcome": duty.outcome}
+            for duty in duties(test.select(~test.synthetic), recipe.policy)
+        ],
+        tuple(_answer(Gate.parse(gate), figures, bounds, folder) for gate in gates),
     )
 
 
-def _robustness(clean: Predictions, disguised: Predictions) -> tuple[Figures, Bounds]:
+def _parts(resolved: Resolved, found: Mapping[str, Predictions]) -> Iterator[Both]:
+    recipe = resolved.recipe
+    yield from _of_test(resolved, found["calibration"], found["test"])
+    for name, suite in _suites(recipe, found).items():
+        yield from _of_suite(suite, name, found, recipe.policy)
+    for name, part in found.items():
+        if name.endswith(DISGUISED):
+            yield from _disguised(found[name.removesuffix(DISGUISED)], part)
+
+
+def _of_test(resolved: Resolved, calibration: Predictions, test: Predictions) -> Iterator[Both]:
+    recipe, corpus = resolved.recipe, resolved.corpus
+    verdict = judge(test, with_intervals=True)
+    yield verdict.figures, verdict.intervals
+    constraints = {label: recipe.policy.labels[label].constraint for label in test.labels}
+    for name, part in sets(test).items():
+        if is_whole(name):
+            yield by_duty(part, recipe.policy, name)
+            yield routing(part, name, recipe.evaluate.prevalence)
+            yield at_english(calibration, part, constraints, name)
+            yield subgroups(part, from_slices(part.slices), name)
+            yield source_areas(part, name)
+    real = ~test.synthetic
+    yield flag_rates(test.select(real), "test")
+    yield synthetic_gaps(test, "test")
+    if real.any() and len(test) == len(corpus.rows("test")):  # a baseline may have judged a sample
+        texts = corpus.texts(corpus.rows("test")[real])
+        yield telling_words(texts, test.source[real], test.group[real], "test")
+
+
+def _of_suite(suite: Suite, name: str, found: Mapping[str, Predictions], policy: Policy) -> Iterator[Both]:
+    part = found[name]
+    verdict = judge(part, with_intervals=True)
+    yield verdict.figures, verdict.intervals
+    yield flag_rates(part, name)
+    yield by_duty(part, policy, name)
+    if suite.kind == "functional":
+        yield functional(part, name)
+    elif suite.kind == "swaps":
+        yield swaps(part, name)
+    elif suite.kind == "conversations":
+        yield conversations(found[f"{name}{TURNS}"], name)
+
+
+def _disguised(clean: Predictions, disguised: Predictions) -> Iterator[Both]:
     """Of the whole sets that the clean predictions divide into."""
-    figures: Figures = {}
-    bounds: Bounds = {}
-    clean_rows = {id: row for row, id in enumerate(clean.ids)}
+    row_of = {id: row for row, id in enumerate(clean.ids)}
     for name, part in sets(disguised).items():
-        if not is_whole(name):
-            continue
-        by_kind = {kind: part.select(part.slices[PERTURBATION] == kind) for kind in _kinds(part)}
-        ids = next(iter(by_kind.values())).ids
-        rows = np.array([clean_rows[id] for id in ids])
-        more, sure = robustness(clean.select(rows), by_kind, name)
-        figures |= more
-        bounds |= sure
-    return figures, bounds
+        if is_whole(name):
+            kinds = dict.fromkeys(part.slices[PERTURBATION])
+            by_kind = {kind: part.select(part.slices[PERTURBATION] == kind) for kind in kinds}
+            rows = [row_of[id] for id in next(iter(by_kind.values())).ids]
+            yield robustness(clean.select(np.array(rows)), by_kind, name)
 
 
-def _kinds(disguised: Predictions) -> Iterator[str]:
-    return iter(dict.fromkeys(disguised.slices[PERTURBATION]))
+def _suites(recipe: Recipe, found: Mapping[str, Predictions]) -> dict[str, Suite]:
+    """The recipe's suites by set, those that were judged."""
+    named = {suite.set_name("test"): suite for suite in recipe.evaluate.suites.test}
+    return {name: suite for name, suite in named.items() if name in found}
 
 
-def _about(suite: Suite, rows: int) -> dict[str, Any]:
+def _about(resolved: Resolved, found: Mapping[str, Predictions]) -> dict[str, dict[str, Any]]:
+    """What each suite is, by set: name, kind, about, sha256, rows, what its functionalities test, and the ids
+    of its rows that training holds nearly word for word."""
+    suites, corpus = _suites(resolved.recipe, found), resolved.corpus
+    near = overlaps(corpus, suite_rows(corpus, suites.values(), "test")) if suites else {}
     return {
-        "name": suite.name,
-        "kind": suite.kind,
-        "about": suite.about,
-        "sha256": suite.digest(),
-        "rows": rows,
+        name: {
+            **suite.model_dump(include={"name", "kind", "about"}),
+            "sha256": suite.digest(),
+            "rows": len(found[name]),
+            "functionalities": {
+                functionality: said.model_dump()
+                for functionality, said in (
+                    described(Path(suite.functionalities)) if suite.functionalities else {}
+                ).items()
+            },
+            "in_training": [each._asdict() for each in near[name]],
+        }
+        for name, suite in suites.items()
     }
 
 
-def _answer(gate: Gate, figures: Figures, bounds: Bounds, paired: Paired | None) -> Answer:
+def _answer(gate: Gate, figures: Figures, bounds: Bounds, folder: Path) -> Answer:
     if gate.baseline is None:
         return answer(gate, figures, bounds)
-    if paired is None:
-        said = f"{gate.baseline} is not here to compare with"
+
+    def paired(name: str, key: str) -> tuple[float | None, float | None, float | None, int]:
+        told = not_worse(folder, find(name), key, gate.limit)
+        return told.difference, told.low, told.high, told.n
+
+    try:
+        return answer_paired(gate, paired)
+    except InputError as wrong:  # a finished training must not fail for it
+        said = " ".join(str(wrong).split())
         return Answer(gate.text, "not shown", gate.key, None, None, None, said)
-    return answer_paired(gate, paired)
 
 
 # ---- telling it ----------------------------------------------------------------------------------------

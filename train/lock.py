@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from train.data.encoding import Encoder
 from train.data.mixture import Mixture, mix
 from train.data.plan import counts, passes
 from train.data.source import content_digest
-from train.errors import InputError
+from train.errors import InputError, Problem
 from train.files import canonical_json, sha256_bytes, sha256_file
 from train.model.backbone import digest, load_tokenizer
 from train.recipe import Recipe
@@ -74,6 +75,32 @@ def resolve(recipe: Recipe) -> Resolved:
         partial(recipe.problem, "data"),
     )
     return Resolved(recipe, sources, base, tokenizer, corpus, mixture)
+
+
+def resolve_again(recipe: Recipe, locked: Mapping[str, Any]) -> Resolved:
+    """`resolve` for a run whose recipe.lock says `locked`.
+
+    Raises InputError where the recipe's data, base model or policy are no longer what the run was trained on.
+    """
+    resolved = resolve(recipe)
+    if resolved.identity != locked["sha256"]:
+        raise InputError(_moved(resolved, locked["sources"]))
+    return resolved
+
+
+def _moved(resolved: Resolved, was: Mapping[str, str]) -> list[Problem]:
+    return [
+        Problem(
+            resolved.recipe.where("data", "sources", source, "path"),
+            f"source {source} is not the file the run was trained on",
+            f"content {str(was.get(source))[:12]}, found {digest[:12]}",
+            "restore the file, or train again on this one",
+        )
+        for source, digest in resolved.sources.items()
+        if was.get(source) != digest
+    ] or [
+        Problem("recipe.yaml", "the base model or the policy changed since the run", "those of recipe.lock")
+    ]
 
 
 def code_version() -> str:

@@ -13,6 +13,7 @@ from train.job import steps_of
 from train.lock import Resolved
 from train.model.footprint import measure, multiplication_rate
 from train.model.precision import resolve as resolve_precision
+from train.suites.overlap import overlaps, suite_rows
 from train.terminal import Terminal
 
 
@@ -38,8 +39,17 @@ def plan(resolved: Resolved) -> dict[str, Any]:
         "tokens": token_lengths(corpus, corpus.encoder.tokens),
         "counts": counts(corpus),
         "left_out": {source: dict(reasons) for source, reasons in corpus.left_out.items()},
+        "overlap": overlap(resolved),
         "training": demand(resolved, steps),
     }
+
+
+def overlap(resolved: Resolved) -> dict[str, dict[str, int]]:
+    """By set of the recipe's suites: n, and how many of these texts training holds nearly word for word."""
+    suites, corpus = resolved.recipe.evaluate.suites, resolved.corpus
+    sets = [*suite_rows(corpus, suites.dev, "dev"), *suite_rows(corpus, suites.test, "test")]
+    found = overlaps(corpus, sets) if sets else {}
+    return {asked.name: {"n": len(asked), "in_training": len(found[asked.name])} for asked in sets}
 
 
 def demand(resolved: Resolved, steps: int) -> dict[str, Any]:
@@ -92,6 +102,9 @@ def show(found: dict[str, Any], resolved: Resolved, terminal: Terminal) -> None:
         torn = ", ".join(f"{label} {count:,}" for label, count in found["contradictions"].items())
         contradicted = f"; contradictions, whose cells are the mean: {torn}" if torn else ""
         terminal.show(f"equal texts: {found['united']:,} rows united with another{contradicted}")
+    for name, counted in found["overlap"].items():
+        if near := counted["in_training"]:
+            terminal.show(f"{name}: {near:,} of {counted['n']:,} texts are nearly word for word in training")
     tokens, unknown = found["tokens"], found["unknown_tokens"]
     for kind in ("source", "lang"):
         if kind in unknown:

@@ -18,21 +18,36 @@ class Tier(Spec):
 
 
 class Constraint(Spec):
-    """What a label's operating point must hold on data it was not fitted on; exactly one of the two."""
+    """What a label's operating point must hold on data it was not fitted on; exactly one of the three."""
 
     max_fpr: float | None = Field(default=None, gt=0, lt=1)
     """At most this share of allowed texts may be flagged."""
     min_recall: float | None = Field(default=None, gt=0, lt=1)
     """At least this share of harmful texts must be flagged."""
+    min_precision: float | None = Field(default=None, gt=0, lt=1)
+    """At least this share of flagged texts must be harmful, where texts arrive at `prevalence`."""
+    prevalence: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the texts on your platform that carry the label; goes with `min_precision`, which depends on
+    it: data to test with hold far more harm."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.max_fpr is None) == (self.min_recall is None):
-            raise ValueError("say either max_fpr or min_recall")
+        if [self.max_fpr, self.min_recall, self.min_precision].count(None) != 2:
+            raise ValueError("say exactly one of max_fpr, min_recall and min_precision")
+        if (self.prevalence is None) != (self.min_precision is None):
+            raise ValueError(
+                "min_precision and prevalence go together: {min_precision: 0.5, prevalence: 0.01}"
+            )
+        if self.min_precision is not None and self.min_precision <= self.prevalence:  # type: ignore[operator]
+            raise ValueError("min_precision must be above prevalence, which flagging every text would reach")
         return self
 
     def __str__(self) -> str:
-        return f"fpr <= {self.max_fpr:g}" if self.max_fpr is not None else f"recall >= {self.min_recall:g}"
+        if self.max_fpr is not None:
+            return f"fpr <= {self.max_fpr:g}"
+        if self.min_recall is not None:
+            return f"recall >= {self.min_recall:g}"
+        return f"precision >= {self.min_precision:g} at prevalence {self.prevalence:g}"
 
 
 class Label(Spec):

@@ -129,7 +129,7 @@ class Recipe(Spec):
     def placeless(self) -> dict[str, Any]:
         """All it says, as JSON, but where data and base model lie, which may be signed addresses."""
         sources = {"sources": {"__all__": {"path"}}}
-        suites = {part: {"__all__": sources} for part in ("dev", "test")}
+        suites = {part: {"__all__": {**sources, "functionalities": True}} for part in ("dev", "test")}
         hidden: Any = {"data": sources, "evaluate": {"suites": suites}}
         content = self.model_dump(mode="json", by_alias=True, exclude=hidden)
         content["model"]["base"] = placeless(self.model.base)
@@ -169,6 +169,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
         for place in (("data",), ("evaluate", "suites", "*", "*")):
             tree = change(tree, (*place, "sources", "*", "path"), _source_path)
             tree = change(tree, (*place, "sources", "*", "path", "*"), _source_path)  # one for each split
+        tree = change(tree, ("evaluate", "suites", "*", "*", "functionalities"), _absolute)
         tree = change(
             tree, ("model", "base"), lambda node: _absolute(node) if _is_folder(str(node.value)) else node
         )
@@ -291,6 +292,7 @@ def load_suite(path: str | Path, env: Env | None = None) -> Suite:
         tree = _expanded(tree, os.environ if env is None else env, problems)
         tree = change(tree, ("sources", "*", "path"), _source_path)
         tree = change(tree, ("sources", "*", "path", "*"), _source_path)
+        tree = change(tree, ("functionalities",), _absolute)
         suite = build(Suite, tree, problems)
     if suite is None or problems:
         raise InputError(sorted(problems, key=reading_order))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from signal import SIGINT
 from typing import Any
 
@@ -16,7 +14,7 @@ from train.evaluation.predictions import Predictions
 from train.examination import Examiner
 from train.files import write_json
 from train.judgement import judgement
-from train.lock import Resolved, resolve
+from train.lock import Resolved, resolve_again
 from train.loop.checkpoints import open_checkpoint
 from train.loop.signals import StopSignals
 from train.recipe import Recipe, load_suite
@@ -25,7 +23,7 @@ from train.report.page import write as write_report
 from train.serving.predictor import POINTS, Predictor, checkpoint_of, load_for_scoring
 from train.suites.suite import Suites
 from train.terminal import Terminal
-from train.tracking.run import find, summary
+from train.tracking.run import find, lock, summary
 
 
 def evaluate(name: str, suites: Sequence[str], gates: Sequence[str]) -> dict[str, Any]:
@@ -38,12 +36,13 @@ def evaluate(name: str, suites: Sequence[str], gates: Sequence[str]) -> dict[str
     folder, checkpoint = find(name), checkpoint_of(name)
     progress = open_checkpoint(checkpoint)
     recipe = _asked(load_recipe(folder / "recipe.yaml"), suites, gates)
-    resolved = _resolved(recipe, folder)
+    resolved = resolve_again(recipe, lock(folder))
     points = read_points(checkpoint / POINTS)
     found = _scored(resolved, Predictor(load_for_scoring(checkpoint), points), points)
     for set_, part in found.items():
         part.write(folder / "predictions" / f"{set_}.parquet")
-    judged = judgement(recipe, found)
+    calibration = Predictions.read(folder / "predictions" / "calibration.parquet")
+    judged = judgement(resolved, folder, {"calibration": calibration, **found})
     judged.figures.update(progress.figures)
     final = {**summary(folder), **judged.summary()}
     write_json(folder / "summary.json", final)
@@ -70,11 +69,8 @@ def _scored(
         if logits is None:
             raise interrupted()
         test = predictions(corpus, "test", logits, points)
-        examiner = Examiner(
-            predictor, terminal=terminal, interrupted=interrupted, first=lambda work: work(), **way
-        )
-        asked = examiner.everything(resolved.recipe, test, lambda positions: corpus.texts(rows[positions]))
-    return {"test": test, **asked}
+        examiner = Examiner(predictor, terminal=terminal, interrupted=interrupted, **way)
+        return examiner.everything(resolved.recipe, test, corpus.texts(rows))
 
 
 def _asked(recipe: Recipe, suites: Sequence[str], gates: Sequence[str]) -> Recipe:
@@ -98,27 +94,3 @@ def _asked(recipe: Recipe, suites: Sequence[str], gates: Sequence[str]) -> Recip
     asked = recipe.model_copy(update={"evaluate": judging})
     asked._origin = recipe._origin
     return asked
-
-
-def _resolved(recipe: Recipe, folder: Path) -> Resolved:
-    resolved = resolve(recipe)
-    lock = json.loads((folder / "recipe.lock").read_text(encoding="utf-8"))
-    if resolved.identity != lock["sha256"]:
-        raise InputError(_moved(resolved, lock))
-    return resolved
-
-
-def _moved(resolved: Resolved, lock: dict[str, object]) -> list[Problem]:
-    was = dict(lock["sources"])  # type: ignore[call-overload]
-    changed = [source for source, digest in resolved.sources.items() if was.get(source) != digest]
-    return [
-        Problem(
-            resolved.recipe.where("data", "sources", source, "path"),
-            f"source {source} is not the file the run was trained on",
-            f"content {str(was.get(source))[:12]}, found {resolved.sources[source][:12]}",
-            "restore the file, or train again on this one",
-        )
-        for source in changed
-    ] or [
-        Problem("recipe.yaml", "the base model or the policy changed since the run", "those of recipe.lock")
-    ]

@@ -12,11 +12,19 @@ from ruamel.yaml import YAML
 
 from train.data import grammar
 from train.policy import Policy
+from train.suites.overlap import near_duplicates
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SUITES = RECIPES / "suites"
 FRAMES = sorted(SUITES.glob("identity/*.jsonl"))
+BENIGN = sorted(SUITES.glob("benign-teen/*.jsonl"))
 FILES = sorted({*SUITES.glob("*/*.jsonl")} - {*FRAMES})
+PAIRED = sorted({*FILES} - {*BENIGN})
+KINDS = {
+    *("help_seeking", "recovery", "education", "news", "counterspeech", "identity", "dating_and_friendship"),
+    *("family", "school", "sport_and_games", "music_and_fandom", "humour", "venting", "body_and_health"),
+    *("faith", "work_and_money", "ai_use", "everyday"),
+}
 SURFACES = {"message", "comment", "caption", "search", "chat"}
 
 
@@ -42,7 +50,7 @@ def functionalities() -> dict[str, Any]:
     return dict(found)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", PAIRED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_file_keeps_the_format(path: Path, labels: set[str], functionalities: dict[str, Any]) -> None:
     common = {"id", "functionality", "pair", "split", "lang", "surface"}
     of_kind = {"conversations": common | {"onset", "turns"}, "functional": common | {"text"}}
@@ -66,6 +74,31 @@ def test_a_file_keeps_the_format(path: Path, labels: set[str], functionalities: 
         else:
             assert all(1 not in known.values() for _, _, known in members), pair
     assert all(count >= 12 for count in by_functionality.values()), by_functionality
+
+
+@pytest.mark.parametrize("path", BENIGN, ids=lambda path: path.stem)
+def test_texts_that_nobody_should_block(path: Path) -> None:
+    found = cases(path)
+    for number, case in enumerate(found, 1):
+        assert case.keys() == {"id", "idea", "kind", "lang", "surface", "split", "text"}, case["id"]
+        assert case["id"] == f"benign-teen-{path.stem}-{number:03d}"
+        assert case["lang"] == path.stem and case["surface"] in SURFACES
+    parts = Counter(case["split"] for case in found)
+    least = {"test": 520, "dev": 260} if path.stem == "en" else {"test": 60, "dev": 60}
+    assert parts.keys() == least.keys() and all(parts[part] >= least[part] for part in least), parts
+    assert {case["kind"] for case in found} == KINDS
+
+
+def test_benign_texts_vary_no_frame_and_ideas_stay_in_one_part() -> None:
+    """Bounds take these texts as independent, so none may be a variant of another."""
+    every = [case for path in BENIGN for case in cases(path)]
+    part = defaultdict(set)
+    for case in every:
+        part[case["idea"]].add(case["split"])
+    assert all(len(found) == 1 for found in part.values())
+    assert len({(case["idea"], case["lang"]) for case in every}) == len(every)
+    said = [case["text"] for case in every]
+    assert len(near_duplicates(said, said, 0.4).train) == len(every)  # each is near to itself alone
 
 
 @pytest.mark.parametrize("path", FRAMES, ids=lambda path: path.stem)
@@ -97,3 +130,4 @@ def test_nothing_stands_twice_or_in_the_seed_corpus(functionalities: dict[str, A
     seed = {" ".join(row["text"].casefold().split()) for f in folders for _, row in grammar.rows(f)}
     assert len(seed) > 9000
     assert not seed & {wording(case) for case in every}
+    assert not len(near_duplicates(sorted(seed), [wording(case) for case in every]).train)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from train.evaluation.intervals import intervals
+from train.evaluation.intervals import clopper_pearson, intervals
 from train.evaluation.metrics import measure
 from train.evaluation.records import by_label
 from train.evaluation.standing import standing
@@ -35,6 +35,48 @@ def test_a_false_positive_limit(build, flagged, outcome):
 def test_a_recall_to_reach(build, hits, outcome):
     found = standing(record(build, 200, hits, 100, 5), Constraint(min_recall=0.9))
     assert (found.outcome, found.metric, found.n) == (outcome, "recall", 200)
+
+
+@pytest.mark.parametrize(
+    ("found", "flagged", "outcome"), [(450, 5, "holds"), (300, 60, "open"), (300, 200, "broken")]
+)
+def test_precision_at_a_prevalence(build, found, flagged, outcome):
+    """The bound of precision is that of the worst recall and the worst false positive rate, 97.5% each."""
+    limit = Constraint(min_precision=0.5, prevalence=0.05)
+    stands = standing(record(build, 500, found, 2000, flagged), limit)
+    assert (stands.outcome, stands.metric, stands.n) == (outcome, "precision", 2500)
+    assert (stands.limit, stands.prevalence) == (0.5, 0.05)
+    recall, fpr = binomtest(found, 500), binomtest(flagged, 2000)
+    assert stands.value == pytest.approx(_precision(0.05, found / 500, flagged / 2000))
+    recall, fpr = recall.proportion_ci(0.95), fpr.proportion_ci(0.95)  # two-sided: 97.5% each way
+    assert stands.low <= _precision(0.05, recall.low, fpr.high) + 1e-9 < stands.value
+    assert stands.high >= _precision(0.05, recall.high, fpr.low) - 1e-9 > stands.value
+
+
+def _precision(prevalence, recall, fpr):
+    return prevalence * recall / (prevalence * recall + (1 - prevalence) * fpr)
+
+
+def test_precision_that_nothing_was_measured_of_is_open(build):
+    limit = Constraint(min_precision=0.5, prevalence=0.05)
+    for made in (record(build, 29, 20, 1000, 3), record(build, 100, 0, 1000, 0)):
+        stands = standing(made, limit)
+        assert (stands.outcome, stands.value, stands.low) == ("open", None, None)
+
+
+def test_precision_in_simulation(build):
+    """Of 300 sets at a precision a little below the limit, few are said to hold."""
+    random = np.random.default_rng(0)
+    limit = Constraint(min_precision=0.5, prevalence=0.05)  # recall .6 and FPR .0316 would just reach it
+    held = 0
+    for _ in range(300):
+        hits, false = random.binomial(400, 0.6), random.binomial(1500, 0.0317)
+        ends = {"recall": clopper_pearson(hits, 400, 0.95), "fpr": clopper_pearson(false, 1500, 0.95)}
+        made = {"label": "hate", "positives": 400, "negatives": 1500}
+        for metric, value in (("recall", hits / 400), ("fpr", false / 1500)):
+            made |= {metric: value, f"{metric}_low": ends[metric][0], f"{metric}_high": ends[metric][1]}
+        held += standing(made, limit).outcome == "holds"
+    assert held / 300 <= 0.05
 
 
 def test_too_few_texts_or_groups_are_open(build):

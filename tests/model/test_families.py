@@ -91,6 +91,7 @@ def test_the_head_is_found_and_no_adapter_touches_it(base: Callable[[str], Path]
     assert all("modules_to_save" in name and p.dtype == torch.float32 for name, p in head)
     if family in DECODERS:
         assert [name.split(".")[-1] for name, _ in head] == ["weight"]  # no bias
+    assert classifier.head_has_bias is (family in ENCODERS)
     assert len(layers(classifier.plain)) == 3
 
 

@@ -148,6 +148,22 @@ def test_a_sample_holds_so_many_of_each_by_whole_groups() -> None:
         mine = [row for row in found if kind[row]]
         assert len(mine) >= most
     assert len(found) <= 400
+    of = robustness(
+        rows, {"k": disguised(rows, 0.1)}, "t", most_positives=100, most_allowed=200, seed=1, resamples=9
+    )
+    alone = rows.select(found)
+    figures = robustness(
+        alone,
+        {"k": disguised(rows, 0.1).select(found)},
+        "t",
+        most_positives=100,
+        most_allowed=200,
+        seed=1,
+        resamples=9,
+    )[0]
+    assert figures == of[0]  # what was drawn for other labels enters no figure
+    assert figures["t/hate/positives/perturbation=k"] == 100
+    assert figures["t/any/n/perturbation=k"] == 200
     for kind in kinds[:1]:
         mine = {row for row in found if kind[row]}
         cut = {g for g in set(rows.group[list(mine)]) if set(np.flatnonzero(kind & (rows.group == g))) - mine}

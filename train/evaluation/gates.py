@@ -20,8 +20,23 @@ LEVEL = 0.95
 _GATE = re.compile(r"^(?P<key>[^\s/]+/[^\s/]+/[^/]+?(?:/[^=]+=.*?)?)\s*(?P<sign><=|>=)\s*(?P<limit>.+?)$")
 _NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?"
 _BASELINE = re.compile(rf"^(?P<run>\S.*?)\s+(?P<sign>[-+])\s+(?P<by>{_NUMBER})$")
-RATES = {"fpr": "negatives", "recall": "positives", "passed": "n", "pairs_passed": "pairs"}
+RATES = {
+    "fpr": "negatives",
+    "recall": "positives",
+    "passed": "n",
+    "passed_harmful": "positives",
+    "passed_allowed": "negatives",
+    "pairs_passed": "pairs",
+    "ordered": "pairs",
+    "found": "positives",
+}
 """Shares of a count, and which: these have an exact bound."""
+
+_OF_TEXTS = {
+    ("any", "fpr"): "n",
+    ("all", "passed_harmful"): "harmful",
+    ("all", "passed_allowed"): "allowed",
+}
 
 Outcome = Literal["held", "broken", "not shown"]
 
@@ -141,7 +156,7 @@ def count_of(key: str, figures: Mapping[str, Any]) -> int | None:
     set_, label, metric, *of = key.split("/", 3)
     if metric not in RATES:
         return None
-    counted = "n" if (label, metric) == ("any", "fpr") else RATES[metric]
+    counted = _OF_TEXTS.get((label, metric), RATES[metric])
     suffix = f"/{of[0]}" if of else ""
     n = figures.get(f"{set_}/{label}/{counted}{suffix}")
     return None if n is None else int(n)
@@ -151,17 +166,25 @@ def _metric(key: str) -> str:
     return key.split("/", 3)[2]
 
 
-Paired = Callable[[str, str], "tuple[float, float, float, int]"]
-"""(run's name, metric key) -> (difference this - that, low, high, n) on identical rows, 90% two-sided."""
+Paired = Callable[[str, str], "tuple[float | None, float | None, float | None, int]"]
+"""(another run's name, metric key) -> (difference from it, low, high, n) on identical rows; the interval is
+90% two-sided, and None where there are too few groups."""
 
 
 def answer_paired(gate: Gate, paired: Paired) -> Answer:
-    """Of a gate with a baseline: the one-sided 95% bound of the paired difference keeps within `by`."""
+    """Of a gate with a baseline: the one-sided 95% bound of the paired difference keeps within `by`.
+
+    Raises InputError where the two runs share no such figure.
+    """
     assert gate.baseline is not None
     difference, low, high, n = paired(gate.baseline, gate.key)
     bound = high if gate.at_most else low
-    holds = bound <= gate.limit if gate.at_most else bound >= -gate.limit
-    kept = difference <= gate.limit if gate.at_most else difference >= -gate.limit
+    if difference is None or bound is None:
+        said = f"{gate.key} cannot be compared: too few groups among {n:,} identical rows"
+        return Answer(gate.text, "not shown", gate.key, difference, None, n, said)
+    holds, kept = (
+        value <= gate.limit if gate.at_most else value >= -gate.limit for value in (bound, difference)
+    )
     side = "at most" if gate.at_most else "at least"
     said = (
         f"{gate.key} differs from {gate.baseline} by {difference:+.4g} on {n:,} identical rows, with 95% "

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.special import betaincinv
 
 from train.evaluation.metrics import (
+    ENOUGH,
     Bools,
     Decisions,
     Floats,
@@ -48,6 +49,11 @@ class _Label:
     within: WithinSources | None
     groups: Mapping[str, int]  # metric -> groups in its denominator
 
+    @property
+    def sufficient(self) -> bool:
+        """As `measure` says it."""
+        return min(int(self.positive.sum()), int((~self.positive).sum())) >= ENOUGH
+
 
 def intervals(
     predictions: Predictions,
@@ -65,8 +71,7 @@ def intervals(
     ranked: False leaves out what ranks (auprc, aurocs, recall@fpr), which cost most of the time.
     """
     figures = measure(predictions, name, recall_fpr)
-    _, group = np.unique(predictions.group, return_inverse=True)
-    labels = _labels(predictions, group, recall_fpr, ranked)
+    labels, group = _labels(predictions, recall_fpr, ranked)
     draws = _draws(labels, group, resamples, seed, recall_fpr)
     found: dict[str, tuple[float, float]] = {}
     for label in labels:
@@ -80,15 +85,37 @@ def intervals(
                     continue  # nothing but 0 or 1 was seen: the bootstrap cannot say how sure that is
                 pair = clopper_pearson(round(value * groups), groups, level)
             found[key] = pair
-    sufficient = [la.name for la in labels if figures.get(f"{name}/{la.name}/sufficient")]
     for metric in _MACRO:
-        parts = [draws.get(f"{label}/{metric}") for label in sufficient]
-        known = [part for part in parts if part is not None]
-        if known and len(known) == len(parts):
-            low, high = _percentiles(np.mean(known, axis=0), level)
+        if (drawn := draws.get(f"macro/{metric}")) is not None:
+            low, high = _percentiles(drawn, level)
             if low < high:
                 found[f"{name}/macro/{metric}"] = (low, high)
     return found
+
+
+def resampled(
+    predictions: Predictions,
+    resamples: int = 1000,
+    seed: int = 0,
+    recall_fpr: float = 0.01,
+    ranked: bool = True,
+    enough_groups: int = ENOUGH_GROUPS,
+) -> dict[str, Floats]:
+    """`<label, macro or any>/<metric>` -> its value in each resample of groups [resamples]; NaN where a
+    resample does not define it. Arguments and metrics are those of `intervals`; without enough groups no key.
+
+    Rows, groups and seed alone decide what is drawn, not what a model said: two models' resamples of the
+    same rows in the same order are paired.
+    """
+    labels, group = _labels(predictions, recall_fpr, ranked)
+    return _draws(labels, group, resamples, seed, recall_fpr, enough_groups)
+
+
+def groups_behind(predictions: Predictions) -> dict[str, int]:
+    """`<label or any>/<recall, fpr or f1>` -> how many groups its positives come from, its negatives, or the
+    fewer of both, which is also what its areas rest on."""
+    labels, _ = _labels(predictions, recall_fpr=0, ranked=False)
+    return {f"{label.name}/{metric}": n for label in labels for metric, n in label.groups.items()}
 
 
 def clopper_pearson(hits: int, trials: int, level: float) -> tuple[float, float]:
@@ -100,7 +127,7 @@ def clopper_pearson(hits: int, trials: int, level: float) -> tuple[float, float]
 
 
 def group_counts(group: Positions, resamples: int, seed: int) -> Iterator[npt.NDArray[np.intp]]:
-    """How often each resample draws each group: counts [k, groups], k of the resamples at a time.
+    """How often each resample draws each group: counts [k, groups], k resamples at once, `resamples` in all.
 
     group: [n], numbers from 0 of the rows' groups; without a row nothing is drawn.
     """
@@ -113,7 +140,9 @@ def group_counts(group: Positions, resamples: int, seed: int) -> Iterator[npt.ND
         yield np.bincount(drawn.ravel(), minlength=size * n_groups).reshape(size, n_groups)
 
 
-def _labels(predictions: Predictions, group: Positions, recall_fpr: float, ranked: bool) -> list[_Label]:
+def _labels(predictions: Predictions, recall_fpr: float, ranked: bool) -> tuple[list[_Label], Positions]:
+    """The labels with a decided cell, `any` last, and the number of each row's group [n]."""
+    _, group = np.unique(predictions.group, return_inverse=True)
     labels = []
     for j, name in enumerate(predictions.labels):
         rows = np.flatnonzero(decided(predictions.targets[:, j]))
@@ -137,22 +166,34 @@ def _labels(predictions: Predictions, group: Positions, recall_fpr: float, ranke
     rows = np.flatnonzero(fair | harm)
     groups = {"fpr": len(np.unique(group[fair])), "recall": len(np.unique(group[harm]))}
     labels.append(_Label("any", rows, harm[rows], np.where(harm, found, flagged)[rows], None, None, groups))
-    return labels
+    return labels, group
 
 
 def _draws(
-    labels: list[_Label], group: Positions, resamples: int, seed: int, recall_fpr: float
+    labels: list[_Label],
+    group: Positions,
+    resamples: int,
+    seed: int,
+    recall_fpr: float,
+    enough_groups: int = ENOUGH_GROUPS,
 ) -> dict[str, Floats]:
-    """`<label>/<metric>` -> its value in each resample [resamples], for metrics with enough groups."""
+    """`<label or macro>/<metric>` -> its value in each resample [resamples], for metrics with enough groups;
+    a macro figure's only where each sufficient label has its own."""
     parts: dict[str, list[Floats]] = {}
     for counts in group_counts(group, resamples, seed):
         for label in labels:
-            if max(label.groups.values()) < ENOUGH_GROUPS:
+            if max(label.groups.values()) < enough_groups:
                 continue
             for metric, values in _figures(label, counts[:, group[label.rows]], recall_fpr).items():
-                if label.groups.get(metric, 0) >= ENOUGH_GROUPS:
+                if label.groups.get(metric, 0) >= enough_groups:
                     parts.setdefault(f"{label.name}/{metric}", []).append(values)
-    return {key: np.concatenate(values) for key, values in parts.items()}
+    draws = {key: np.concatenate(values) for key, values in parts.items()}
+    sufficient = [label.name for label in labels if label.name != "any" and label.sufficient]
+    for metric in _MACRO:
+        known = [draws[key] for label in sufficient if (key := f"{label}/{metric}") in draws]
+        if known and len(known) == len(sufficient):
+            draws[f"macro/{metric}"] = np.mean(known, axis=0)
+    return draws
 
 
 def _figures(label: _Label, weights: npt.NDArray[np.intp], recall_fpr: float) -> dict[str, Floats]:

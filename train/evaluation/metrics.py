@@ -163,6 +163,16 @@ def fpr(positive: Bools, flag: Bools, weights: Numbers | None = None) -> float |
     return _plain(Decisions(positive, flag, weights).fpr())
 
 
+def precision_at(prevalence: float, recall: Any, fpr: Any) -> Floats:
+    """Precision where a share `prevalence` of the texts is positive: pi R / (pi R + (1 - pi) FPR), any shape.
+
+    What a test set cannot say by itself: it holds far more positives than a platform does. NaN where nothing
+    is flagged.
+    """
+    true, false = prevalence * np.asarray(recall), (1 - prevalence) * np.asarray(fpr)
+    return _ratio(true, true + false)
+
+
 def brier(target: Numbers, score: Numbers, weights: Numbers | None = None) -> float | None:
     """Mean squared distance of score and soft target, both [n] in [0, 1] (Brier 1950)."""
     counts = np.ones(len(score)) if weights is None else weights.astype(np.float64)

@@ -1,16 +1,16 @@
 """From calibration logits to decisions: each label's probability and threshold, fitted under the policy.
 
-Promised: on new texts drawn like the calibration texts, independently of one another, a feasible point keeps
-its constraint in at least 95 of 100 fits. The reason is in `choose_threshold`; a simulation in the tests
-watches it. Not promised: anything when the mix of texts shifts, a joint guarantee over several labels, or the
-full 95 when texts come in groups that resemble each other (an author's posts): rows count as independent, so
-with groups the bounds are too optimistic.
+Promised: on new texts drawn like the calibration texts, a feasible point keeps its constraint in at least 95
+of 100 fits: exactly for independent texts, and as far as an estimated design effect (`bounds`) is right for
+texts in groups that resemble each other, such as an author's. The reason stands at `_within_fpr`, and
+scripts/simulate_points.py watches it. Not promised: anything when the mix of texts shifts, a joint guarantee
+over several labels, or that a kind of group too rare to be among the calibration texts does no harm.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
-from scipy.special import betaincinv, expit
 
-from train.errors import Failure, Problem
-from train.evaluation.metrics import Bools, Floats, decided
+from train.errors import Failure, InputError, Problem
+from train.evaluation.bounds import LEVEL, design_effect, fewest, most_errors, upper
+from train.evaluation.calibration import FOLDABLE, Calibration, Kind, Knots, choose, foldable
+from train.evaluation.metrics import Bools, Floats, decided, precision_at
 from train.files import write_json
 from train.policy import Constraint
 
-LEVEL = 0.95
-PRIOR_SD = 10.0
-"""Spread of the normal priors on the Platt scale (around 1) and bias (around 0)."""
 _MARGIN = 1e-6  # of probability; more than a score changes on its way through float32 and JSON
+_FALSE_LEVEL, _RECALL_LEVEL = 0.96, 0.99  # of the two bounds that make one of 95%; false positives are rarer
+_START = 0.1  # of the false positives that a perfect recall would allow
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """p = sigmoid(scale * logit + bias); the text is flagged when p >= threshold.
+    """p = sigmoid(scale * logit + bias), or the line through `knots`; flagged when p >= threshold.
 
     n: known calibration cells, ties at .5 included; positives: those above .5. bound: the one-sided 95%
-    bound that the chosen threshold reaches, an upper one of the false positive rate or a lower one of the
-    recall; None where no text of that kind was known. feasible: the bound keeps the constraint.
+    bound that the chosen threshold reaches, an upper one of the false positive rate or a lower one of recall
+    or precision; None where no text of a kind was known. feasible: the bound keeps the constraint; shortfall
+    says what that would take where it does not. calibration: see `Calibration`; files of earlier runs, which
+    do not name it, hold Platt's.
     """
 
     scale: float
@@ -48,10 +50,21 @@ class OperatingPoint:
     positives: int
     feasible: bool
     bound: float | None = None
+    shortfall: str = ""
+    calibration: Kind = "platt"
+    knots: Knots = ()
 
     def __post_init__(self) -> None:
-        if not (self.scale > 0 and all(map(math.isfinite, (self.scale, self.bias, self.threshold)))):
-            raise ValueError("scale must be positive; scale, bias and threshold finite")
+        self._calibration()
+        if not math.isfinite(self.threshold):
+            raise ValueError("threshold must be finite")
+
+    def probabilities(self, logits: npt.NDArray[Any]) -> Floats:
+        """Calibrated, float64, of raw logits of any shape."""
+        return self._calibration()(logits)
+
+    def _calibration(self) -> Calibration:
+        return Calibration(self.calibration, self.scale, self.bias, self.knots)
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,7 @@ class Threshold:
     value: float
     feasible: bool
     bound: float | None
+    shortfall: str = ""
 
 
 def fit(
@@ -66,9 +80,13 @@ def fit(
     targets: npt.NDArray[Any],
     logits: npt.NDArray[Any],
     labels: Sequence[str],
+    group: npt.NDArray[Any] | None = None,
+    calibrations: Collection[Kind] = FOLDABLE,
 ) -> dict[str, OperatingPoint]:
     """One point a label. targets [n, L] in [0, 1], NaN unknown; logits [n, L] raw. `constraints` holds every
-    label. Raises Failure when a known cell's logit is not finite."""
+    label. group: of each text [n]; without it every text is its own. calibrations: those to choose from, such
+    as `foldable` names. Raises Failure when a known cell's logit is not finite."""
+    of = np.arange(len(targets)) if group is None else np.unique(group, return_inverse=True)[1]
     points = {}
     for j, label in enumerate(labels):
         known = np.isfinite(targets[:, j])
@@ -82,19 +100,23 @@ def fit(
                     "the model diverged: lower the learning rate, or take an earlier checkpoint",
                 )
             )
-        scale, bias = fit_platt(target, logit)
+        calibration = choose(target, logit, of[known], calibrations)
         cells = decided(target)
         positive = target[cells] > 0.5
-        chosen = choose_threshold(constraints[label], positive, expit(scale * logit[cells] + bias))
+        p = calibration(logit[cells])
+        chosen = choose_threshold(constraints[label], positive, p, of[known][cells])
         points[label] = OperatingPoint(
-            scale=scale,
-            bias=bias,
+            scale=calibration.scale,
+            bias=calibration.bias,
             threshold=chosen.value,
             constraint=str(constraints[label]),
             n=len(target),
             positives=int(positive.sum()),
             feasible=chosen.feasible,
             bound=chosen.bound,
+            shortfall=chosen.shortfall,
+            calibration=calibration.kind,
+            knots=calibration.knots,
         )
     return points
 
@@ -103,82 +125,150 @@ def apply(
     points: Mapping[str, OperatingPoint], logits: npt.NDArray[Any], labels: Sequence[str]
 ) -> tuple[Floats, Bools]:
     """(calibrated probabilities float64 [n, L], flags bool [n, L]) of raw logits [n, L]."""
-    scale, bias, threshold = (
-        np.array([getattr(points[label], field) for label in labels], dtype=np.float64)
-        for field in ("scale", "bias", "threshold")
-    )
-    probabilities: Floats = expit(logits.astype(np.float64) * scale + bias)
-    return probabilities, probabilities >= threshold
+    probabilities = np.empty(logits.shape, dtype=np.float64)
+    for j, label in enumerate(labels):
+        probabilities[:, j] = points[label].probabilities(logits[:, j])
+    return probabilities, probabilities >= np.array([points[label].threshold for label in labels])
 
 
-def fit_platt(targets: npt.NDArray[Any], logits: npt.NDArray[Any]) -> tuple[float, float]:
-    """(scale, bias) that maximise the likelihood of known soft targets [n] given logits [n].
+def folded(
+    points: Mapping[str, OperatingPoint], labels: Sequence[str], head_has_bias: bool
+) -> tuple[Floats, Floats]:
+    """(scale [L], bias [L]) to fold into a head, whose own sigmoid then gives the calibrated probabilities.
 
-    Platt (1999) by damped Newton steps (Lin, Lin & Weng 2007). Instead of Platt's smoothed targets, which
-    would pull every soft target, a weak prior (normal, PRIOR_SD around scale 1 and bias 0) keeps separable
-    data finite. No positive, no negative, or a scale that is not above 0: identity, (1, 0).
+    Raises InputError naming every label whose calibration the head cannot take in.
     """
-    y, z = np.asarray(targets, dtype=np.float64), np.asarray(logits, dtype=np.float64)
-    if not ((y > 0.5).any() and (y < 0.5).any()):
-        return 1.0, 0.0
-    identity, precision = np.array([1.0, 0.0]), 1 / PRIOR_SD**2
-    design = np.column_stack([z, np.ones_like(z)])
-
-    def loss(at: Floats) -> float:
-        linear = design @ at
-        prior = precision * float(((at - identity) ** 2).sum()) / 2
-        return float((np.logaddexp(0, linear) - y * linear).sum()) + prior
-
-    at, value = identity, loss(identity)
-    for _ in range(100):
-        p = expit(design @ at)
-        gradient = design.T @ (p - y) + precision * (at - identity)
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + precision * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        decrease, fraction = float(gradient @ step), 1.0
-        if decrease < 1e-12 * (1 + value):
-            break
-        while (after := loss(at - fraction * step)) > value - 1e-4 * fraction * decrease and fraction > 1e-9:
-            fraction /= 2
-        if after >= value:
-            break
-        at, value = at - fraction * step, after
-    scale, bias = float(at[0]), float(at[1])
-    return (scale, bias) if scale > 0 else (1.0, 0.0)
+    able = foldable(head_has_bias)
+    problems = [
+        Problem(
+            f"operating point of {label}",
+            f"its calibration is {points[label].calibration}",
+            f"one that this head can take in: {', '.join(able)}",
+            "fit the operating points again with those alone",
+        )
+        for label in labels
+        if points[label].calibration not in able
+    ]
+    if problems:
+        raise InputError(problems)
+    return np.array([points[la].scale for la in labels]), np.array([points[la].bias for la in labels])
 
 
-def choose_threshold(constraint: Constraint, positive: Bools, p: Floats) -> Threshold:
-    """The least costly threshold whose one-sided 95% Clopper-Pearson bound keeps the constraint.
+def choose_threshold(
+    constraint: Constraint, positive: Bools, p: Floats, group: npt.NDArray[Any] | None = None
+) -> Threshold:
+    """The least costly threshold whose one-sided 95% bound keeps the constraint.
 
-    positive: bool [n], decided cells; p: their calibrated probabilities [n]. max_fpr: the lowest such
-    threshold; min_recall: the highest. Equal scores move as one, and the threshold lies between two scores,
-    so rounding moves no flag. Infeasible (the data are too few for any bound): the most cautious point they
-    support, just above the highest negative or just at the lowest positive; without one, 0.5.
+    positive: bool [n], decided cells; p: their calibrated probabilities [n]; group: [n], without it every
+    text is its own. max_fpr: the lowest such threshold; min_recall: the highest; min_precision: the lowest
+    that a walk reaches. Equal scores move as one, and the threshold lies between two scores, so rounding
+    moves no flag. Infeasible (the data are too few for any bound): the most cautious point they support, just
+    above the highest negative, just at the lowest positive, or where precision is surest; without one, 0.5.
     """
-    # Looking at every threshold costs nothing here. The bound is monotone in the number of errors, so the
-    # search amounts to "allow c errors", c a function of n alone, and the threshold is the order statistic
-    # after the c-th error: its true rate is Beta(c + 1, n - c) for any continuous score, and exceeds the
-    # constraint with probability P(Binomial(n, limit) <= c) <= 5% by the choice of c.
-    distinct = np.unique(p)
+    group = np.arange(len(p)) if group is None else group
     if constraint.max_fpr is not None:
-        negatives = np.sort(p[~positive])
-        n = len(negatives)
-        if n == 0:
-            return Threshold(0.5, False, None)
-        wrong = n - np.searchsorted(negatives, distinct)  # negatives at or above each distinct score
-        most = _most_errors(n, constraint.max_fpr)
-        first = int(np.argmax(wrong <= max(most, 0))) if wrong[-1] <= max(most, 0) else len(distinct)
-        errors = int(wrong[first]) if first < len(distinct) else 0
-        return Threshold(_below(distinct, first), most >= 0, _upper(errors, n))
-    assert constraint.min_recall is not None
-    positives = np.sort(p[positive])
-    n = len(positives)
+        return _within_fpr(constraint, positive, p, group)
+    if constraint.min_recall is not None:
+        return _reaching_recall(constraint, positive, p, group)
+    return _reaching_precision(constraint, positive, p, group)
+
+
+# Looking at every threshold costs nothing here. The bound is monotone in the number of errors, so the search
+# amounts to "allow c errors", c a function of n (and the design effect) alone. The true rate is beyond the
+# limit only if c errors or fewer are seen at the threshold where it equals the limit. The probability of it,
+# P(Binomial(n, limit) <= c), is at most 5% by the choice of c, whichever threshold with so few errors it is.
+
+
+def _within_fpr(constraint: Constraint, positive: Bools, p: Floats, group: npt.NDArray[Any]) -> Threshold:
+    assert constraint.max_fpr is not None
+    negatives, n = np.sort(p[~positive]), int((~positive).sum())
     if n == 0:
-        return Threshold(0.5, False, None)
+        return Threshold(0.5, False, None, _shortfall(constraint, constraint.max_fpr, 0, 1.0))
+    effect = design_effect(p[~positive], group[~positive], constraint.max_fpr)
+    most = most_errors(n, constraint.max_fpr, effect)
+    distinct = np.unique(p)
+    first = _first_allowing(max(most, 0), distinct, negatives)
+    errors = n - int(np.searchsorted(negatives, distinct[first])) if first < len(distinct) else 0
+    shortfall = "" if most >= 0 else _shortfall(constraint, constraint.max_fpr, n, effect)
+    return Threshold(_below(distinct, first), most >= 0, upper(errors / effect, n / effect), shortfall)
+
+
+def _reaching_recall(
+    constraint: Constraint, positive: Bools, p: Floats, group: npt.NDArray[Any]
+) -> Threshold:
+    assert constraint.min_recall is not None
+    limit = 1 - constraint.min_recall
+    positives, n = np.sort(p[positive]), int(positive.sum())
+    if n == 0:
+        return Threshold(0.5, False, None, _shortfall(constraint, limit, 0, 1.0))
+    effect = design_effect(-p[positive], group[positive], limit)
+    most = most_errors(n, limit, effect)
+    distinct = np.unique(p)
     missed = np.searchsorted(positives, distinct)  # positives below each distinct score
-    most = _most_errors(n, 1 - constraint.min_recall)
     last = int(np.flatnonzero(missed <= max(most, 0))[-1])
-    return Threshold(_below(distinct, last), most >= 0, 1 - _upper(int(missed[last]), n))
+    bound = 1 - upper(int(missed[last]) / effect, n / effect)
+    shortfall = "" if most >= 0 else _shortfall(constraint, limit, n, effect)
+    return Threshold(_below(distinct, last), most >= 0, bound, shortfall)
+
+
+def _reaching_precision(
+    constraint: Constraint, positive: Bools, p: Floats, group: npt.NDArray[Any]
+) -> Threshold:
+    """The last threshold that a walk towards more false positives reaches before one is not sure.
+
+    Sure is one whose upper bound of the false positive rate and lower bound of the recall keep the precision:
+    positives are drawn independently of the negatives that set the threshold, and the two bounds may fail 5%
+    together. A walk that begins where n alone says, and ends at its first failure, is wrong as rarely as
+    one threshold is (fixed sequence testing: Angelopoulos et al. 2021). What flags nothing is passed over.
+    """
+    assert constraint.min_precision is not None and constraint.prevalence is not None
+    odds = constraint.prevalence / (1 - constraint.prevalence)
+    limit = odds * (1 - constraint.min_precision) / constraint.min_precision  # of FPR / recall, so of FPR
+    negatives, n = np.sort(p[~positive]), int((~positive).sum())
+    positives, m = np.sort(p[positive]), int(positive.sum())
+    if m == 0:
+        return Threshold(0.5, False, None, f"{constraint} cannot be shown without a positive")
+    if n == 0:
+        return Threshold(0.5, False, None, _shortfall(constraint, limit, 0, 1.0, _FALSE_LEVEL))
+    effect = design_effect(p[~positive], group[~positive], limit)
+    distinct = np.unique(p)
+    sure, surest = None, (0.0, len(distinct))  # bound, position of the lowest score that is flagged
+    count = int(n * limit * _START)
+    while count <= n * limit:
+        if (first := _first_allowing(count, distinct, negatives)) < len(distinct):
+            missed = int(np.searchsorted(positives, distinct[first]))
+            likeness = design_effect(-p[positive], group[positive], missed / m)
+            fpr = upper(count / effect, n / effect, _FALSE_LEVEL)
+            recall = 1 - upper(missed / likeness, m / likeness, _RECALL_LEVEL)
+            bound = float(precision_at(constraint.prevalence, recall, fpr))
+            surest = max(surest, (bound, first))
+            if bound < constraint.min_precision:
+                break
+            sure = bound, first
+        count = max(count + 1, round(1.1 * count))
+    bound, first = sure or surest
+    shortfall = "" if sure else _shortfall(constraint, limit, n, effect, _FALSE_LEVEL)
+    return Threshold(_below(distinct, first), sure is not None, bound, shortfall)
+
+
+def _first_allowing(errors: int, distinct: Floats, negatives: Floats) -> int:
+    """Position of the lowest distinct score that at most `errors` negatives (ascending) reach; past the end
+    where there is none."""
+    within = len(negatives) - np.searchsorted(negatives, distinct) <= errors
+    return int(np.argmax(within)) if within[-1] else len(distinct)
+
+
+def _shortfall(constraint: Constraint, limit: float, n: int, effect: float, level: float = LEVEL) -> str:
+    """What showing a rate of at most `limit` would take, and what there is: n texts of that design effect."""
+    kind, spared = ("positive", "missed") if constraint.min_recall is not None else ("negative", "flagged")
+    needed = fewest(limit, level)
+    if n / effect >= needed:
+        return f"{constraint} takes more positives, or a model that finds more of them and flags fewer others"
+    said = f"{constraint} takes {needed} independent {kind}s, none of them {spared}; there are {n}"
+    if effect > 1:
+        said += f", so alike in their groups that they count as {n / effect:.0f}"
+        said += f": {math.ceil(needed * effect - 1e-6)} like these would do"
+    return said
 
 
 def write(path: Path, points: Mapping[str, OperatingPoint]) -> None:
@@ -204,23 +294,9 @@ def _damaged(path: Path, what: str) -> Problem:
     return Problem(
         str(path),
         what,
-        "{label: {scale, bias, threshold, constraint, n, positives, feasible, bound}}",
+        "{label: {scale, bias, threshold, constraint, n, positives, feasible, ...}}",
         "take an undamaged checkpoint, or fit again",
     )
-
-
-def _upper(errors: int, n: int) -> float:
-    """One-sided 95% upper Clopper-Pearson bound of a rate with `errors` of `n` seen."""
-    return float(betaincinv(errors + 1, n - errors, LEVEL)) if errors < n else 1.0
-
-
-def _most_errors(n: int, limit: float) -> int:
-    """The most errors of `n` whose upper bound is at most `limit`; -1 when even none is too many."""
-    low, high = -1, n  # the bound keeps the limit at low (or low is -1) and breaks it at high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _upper(middle, n) <= limit else (low, middle)
-    return low
 
 
 def _below(distinct: Floats, k: int) -> float:

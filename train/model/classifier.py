@@ -63,6 +63,13 @@ class Classifier:
         model: Any = self.model
         return model.get_base_model() if _beside_the_base(self.card) else model
 
+    @property
+    def head_has_bias(self) -> bool:
+        """Does the head add a number to each label's score? A decoder's `score` does not."""
+        parts = (getattr(self.plain, name) for name in self.head)
+        biases = [p for part in parts for name, p in part.named_parameters() if name.endswith("bias")]
+        return any(p.shape == (len(self.card.labels),) for p in biases)
+
     def attend(self, kernel: str) -> None:
         """Choose the attention kernel: "eager" or "sdpa"; a family without SDPA (DeBERTa) stays eager."""
         self.plain.set_attn_implementation(kernel if self.plain._supports_sdpa else "eager")

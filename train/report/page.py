@@ -65,9 +65,9 @@ def _content(folder: Path) -> dict[str, Any]:
         "tables": tables,
         "points": points,
         "curves": [(t["name"], _curves(parts[t["name"]], t, points)) for t in whole],
-        "training": _training(final, logged),
+        "training": [] if "baseline" in final else _training(final, logged),
         "mixture": _mixture(locked["rows"]),
-        "passes": _passes(locked, final["steps"]),
+        "passes": [] if "baseline" in final else _passes(locked, final["steps"]),
         "updates": final["steps"],
         "left_out": {source: reasons for source, reasons in locked.get("left_out", {}).items() if reasons},
         "slices": [(t["name"], _slices(figures, bounds, t)) for t in whole],
@@ -147,30 +147,51 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _facts(final: Mapping[str, Any], locked: Mapping[str, Any], state: Mapping[str, Any]) -> list[Any]:
-    """(term, value) of what was trained; values are plain text."""
+    """(term, value) of what was trained, or tried as a baseline; values are plain text."""
     recipe = locked["recipe"]
-    adapter, model, train = recipe["adapter"], recipe["model"], recipe["train"]
     sources = ", ".join(f"{name} ({_rows(locked, name):,} rows)" for name in locked["sources"])
-    ((metric, value),) = final["selected_by"].items()
-    chosen = f"{final['selected_step']:,}, by {metric} "
-    chosen += "(not measurable: too few positives or negatives)" if value is None else f"{value:.4f}"
     policy = recipe["policy"]
-    details = ", ".join(f"{key} {_plain(adapter[key])}" for key in adapter if key != "kind")
     return [
         ("recipe", final["name"]),
         ("policy", f"{policy['name']} {policy['version']}"),
-        ("base", model.get("base", "a local folder")),
-        ("base digest", locked["base"]),
-        ("adapter", adapter["kind"] + (f" ({details})" if details else "")),
+        *(_attempted(final["baseline"]) if "baseline" in final else _trained(final, locked)),
         ("data", sources),
-        ("updates", f"{final['steps']:,} of {train['global_batch']} examples"),
-        ("selected step", chosen),
-        ("number format", f"{final['precision']}, {final['processes']} process(es)"),
-        ("reload", f"largest logit difference in a new process {final['reload_max_logit_difference']:g}"),
         ("code", state.get("code", "unknown")),
         ("identity", locked["sha256"]),
         ("page written", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())),
     ]
+
+
+def _trained(final: Mapping[str, Any], locked: Mapping[str, Any]) -> list[Any]:
+    recipe = locked["recipe"]
+    adapter = recipe["adapter"]
+    ((metric, value),) = final["selected_by"].items()
+    chosen = f"{final['selected_step']:,}, by {metric} "
+    chosen += "(not measurable: too few positives or negatives)" if value is None else f"{value:.4f}"
+    details = ", ".join(f"{key} {_plain(adapter[key])}" for key in adapter if key != "kind")
+    return [
+        ("base", recipe["model"].get("base", "a local folder")),
+        ("base digest", locked["base"]),
+        ("adapter", adapter["kind"] + (f" ({details})" if details else "")),
+        ("updates", f"{final['steps']:,} of {recipe['train']['global_batch']} examples"),
+        ("selected step", chosen),
+        ("number format", f"{final['precision']}, {final['processes']} process(es)"),
+        ("reload", f"largest logit difference in a new process {final['reload_max_logit_difference']:g}"),
+    ]
+
+
+def _attempted(about: Mapping[str, Any]) -> list[Any]:
+    """What a baseline was made with; of an LLM, which texts it was asked about and what that cost."""
+    settings = {key: _plain(value) for key, value in about.items() if not isinstance(value, dict)}
+    parts = {
+        f"{outer}: {key}": ", ".join(f"{name} {_plain(count)}" for name, count in value.items())
+        if isinstance(value, dict)
+        else _plain(value)
+        for outer, inner in about.items()
+        if isinstance(inner, dict)
+        for key, value in inner.items()
+    }
+    return [(f"baseline {key}", value) for key, value in (settings | parts).items()]
 
 
 def _plain(value: Any) -> str:

@@ -1,8 +1,9 @@
 """What a disguise costs: predictions of the same texts, clean and perturbed, go in; drops and rises come out.
 
 Thresholds stay where they are. A drop is judged on the very positives, and a rise on the very negatives, that
-the clean rate is of, and its interval draws the same groups for both sides. Negatives are those of allowed
-texts: a sample that `sample` made holds other labels' positives in another share than its set.
+the clean rate is of, and its interval draws the same groups for both sides. A sample holds positives of other
+labels in another share than its set. So a label is judged on the positives that were drawn for it alone, and
+on negatives of allowed texts.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from train.suites.perturbations import KINDS, perturb
 CHANGED = "changed"
 """The slice of perturbed predictions that says whether the text is another: yes or no."""
 _ANY = "any"
-_CHANGE = {"recall": ("recall_drop", -1), "fpr": ("fpr_rise", 1)}
+_CHANGE = {"recall": "recall_drop", "fpr": "fpr_rise"}
 
 Positions = npt.NDArray[np.intp]
 
@@ -34,12 +35,8 @@ def sample(
     Groups come in an order that (seed, group) alone decides, the same for all labels, and whole, but for the
     one that reaches the limit.
     """
-    place = {group: sha256(f"{seed}\n{group}".encode()).digest() for group in set(predictions.group)}
-    order = np.array(sorted(range(len(predictions)), key=lambda row: place[predictions.group[row]]), np.intp)
-    benign, _ = allowed(predictions)
-    wanted = [order[benign[order]][:most_allowed]]
-    wanted += [order[target[order] > 0.5][:most_positives] for target in predictions.targets.T]
-    return np.unique(np.concatenate(wanted))
+    sides = _sides(predictions, most_positives, most_allowed, seed)
+    return np.flatnonzero(np.logical_or.reduce([rows for _, of in sides for rows in of.values()]))
 
 
 def disguises(
@@ -57,13 +54,16 @@ def robustness(
     perturbed: Mapping[str, Predictions],
     name: str,
     *,
+    most_positives: int = 300,
+    most_allowed: int = 1000,
+    seed: int = 0,
     level: float = 0.95,
     resamples: int = 1000,
-    seed: int = 0,
 ) -> tuple[dict[str, Figure], dict[str, tuple[float, float]]]:
     """Figures and intervals under `<name>/<label or any>/<metric>/perturbation=<kind>`.
 
-    perturbed: by kind, the rows of `clean` in the same order with the slice CHANGED. Metrics of a label:
+    perturbed: by kind, the rows of `clean` in the same order with the slice CHANGED. most_positives,
+    most_allowed, seed: those of `sample`, which names the rows that are judged. Metrics of a label:
     recall and fpr under the perturbation, recall_drop (clean - perturbed), fpr_rise (perturbed - clean), n,
     positives, negatives, and changed (share of those n texts that are another). Of any: fpr and fpr_rise
     of allowed texts with any flag, n and changed. None is a figure that is not defined; a label without a
@@ -74,7 +74,7 @@ def robustness(
     figures: dict[str, Figure] = {}
     bounds: dict[str, tuple[float, float]] = {}
     weights = _resampled(clean.group, resamples, seed)
-    for label, sides in _sides(clean):
+    for label, sides in _sides(clean, most_positives, most_allowed, seed):
         judged = np.logical_or.reduce(list(sides.values()))
         if not judged.any():
             continue
@@ -88,11 +88,12 @@ def robustness(
                 f"{name}/{label}/{metric}/perturbation={kind}": value for metric, value in found.items()
             }
             for metric, (rate, drawn) in rates.items():
-                change, sign = _CHANGE[metric]
+                change = _CHANGE[metric]
+                more, less = (0, k) if metric == "recall" else (k, 0)
                 groups = len(set(clean.group[sides[metric]]))
                 for m, value, values in (
                     (metric, rate[k], drawn[:, k]),
-                    (change, sign * (rate[k] - rate[0]), sign * (drawn[:, k] - drawn[:, 0])),
+                    (change, rate[more] - rate[less], drawn[:, more] - drawn[:, less]),
                 ):
                     key = f"{name}/{label}/{m}/perturbation={kind}"
                     figures[key] = float(value) if groups else None
@@ -103,11 +104,21 @@ def robustness(
     return figures, bounds
 
 
-def _sides(clean: Predictions) -> Iterator[tuple[str, dict[str, Bools]]]:
+def _sides(
+    clean: Predictions, most_positives: int, most_allowed: int, seed: int
+) -> Iterator[tuple[str, dict[str, Bools]]]:
     """(label or any, metric -> rows [n] it is a share of)."""
-    benign, _ = allowed(clean)
+    place = {group: sha256(f"{seed}\n{group}".encode()).digest() for group in set(clean.group)}
+    order = np.array(sorted(range(len(clean)), key=lambda row: place[clean.group[row]]), dtype=np.intp)
+
+    def first(most: int, rows: Bools) -> Bools:
+        chosen = np.zeros(len(rows), dtype=bool)
+        chosen[order[rows[order]][:most]] = True
+        return chosen
+
+    benign = first(most_allowed, allowed(clean)[0])
     for label, target in zip(clean.labels, clean.targets.T, strict=True):
-        yield label, {"recall": target > 0.5, "fpr": benign & (target < 0.5)}
+        yield label, {"recall": first(most_positives, target > 0.5), "fpr": benign & (target < 0.5)}
     yield _ANY, {"fpr": benign}
 
 

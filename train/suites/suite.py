@@ -31,6 +31,8 @@ class Suite(Spec):
     """What is made of it beside the figures of every set. functional: figures by the slice `functionality`.
     conversations: how early one is found, turn by turn, against the slice `onset`. swaps: how scores change
     with the slice `term` inside a group."""
+    functionalities: str | None = None
+    """A file that says what each functionality tests; the report shows it."""
     sources: dict[str, Source] = Field(min_length=1)
     """Files and what their columns say, as in a recipe; `split` may map to dev and test."""
 
@@ -56,7 +58,9 @@ class Suite(Spec):
 
     def digest(self) -> str:
         """Hash of what it says and of its files' contents, wherever they lie."""
-        said = self.model_dump(mode="json", by_alias=True, exclude={"sources": {"__all__": {"path"}}})
+        said = self.model_dump(
+            mode="json", by_alias=True, exclude={"functionalities": True, "sources": {"__all__": {"path"}}}
+        )
         contents = {name: content_digest(source) for name, source in self.sources.items()}
         return sha256_bytes(canonical_json([said, contents]).encode())
 

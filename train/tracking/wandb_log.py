@@ -71,6 +71,7 @@ class WandbLog:
         name: str,
         config: Mapping[str, Any],
         tags: Sequence[str] = (),
+        job_type: Literal["train", "compare"] = "train",
     ) -> None:
         self._tracking, self._run, self.offline = tracking, None, False
         chosen = mode(tracking)
@@ -84,7 +85,7 @@ class WandbLog:
             project=tracking.project,
             entity=tracking.entity,
             group=tracking.group or str(config["name"]),
-            job_type="train",
+            job_type=job_type,
             name=name,
             config=dict(config),
             tags=list(tags),
@@ -154,6 +155,22 @@ class WandbLog:
                 curves, "recall", "precision", stroke="curve", title=title
             )
         self.log({"step": step, **found})
+
+    def bars(self, name: str, rows: Sequence[Mapping[str, Any]], label: str, value: str, title: str) -> None:
+        """A bar a row: the column `label` names it, `value` is its length."""
+        if self._run is None or not rows:
+            return
+        import wandb
+
+        table = wandb.Table([label, value], [[row[label], row[value]] for row in rows])
+        self._run.log({name: wandb.plot.bar(table, label, value, title=title)})
+
+    @property
+    def place(self) -> tuple[str, str] | None:
+        """(entity, project) of a run that W&B has; None offline."""
+        if self._run is None or self._run.offline:
+            return None
+        return str(self._run.entity), str(self._run.project)
 
     def checkpoints(
         self, root: Path, name: str, leave_out: str, restate: Callable[[Path], Mapping[str, str]]

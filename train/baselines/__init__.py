@@ -1,0 +1,1 @@
+"""What anyone would try first, on a run's own rows and judged as the run is."""

@@ -1,0 +1,62 @@
+"""Verdicts that were paid for, kept as they arrive, so that nobody pays for one twice.
+
+One file a prompt and model, one line a text, in the cache folder. A text is known by its hash; none is
+written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from threading import Lock
+
+from train.files import cache_folder, make_folder, sha256_bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """logits: one a label; tokens: those that it cost."""
+
+    logits: Sequence[float]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Answers:
+    """Threads may use it together, and so may processes: a line is appended in one write."""
+
+    def __init__(self, key: str) -> None:
+        """key: hash of all that an answer depends on but the text."""
+        folder = cache_folder() / "verdicts"
+        make_folder(folder, mode=0o700)
+        path = folder / f"{key}.jsonl"
+        self._found: dict[str, Answer] = {}
+        self._lock = Lock()
+        lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        for line in lines[:-1]:
+            with suppress(ValueError):  # a line that was cut when a process was killed
+                found = json.loads(line)
+                self._found[found["text"]] = Answer(
+                    found["logits"], found["prompt_tokens"], found["completion_tokens"]
+                )
+        self._file = path.open("ab", buffering=0)
+        if lines[-1]:
+            self._file.write(b"\n")
+
+    def get(self, text: str) -> Answer | None:
+        return self._found.get(_hash(text))
+
+    def keep(self, text: str, answer: Answer) -> None:
+        line = json.dumps({"text": _hash(text), **asdict(answer)}) + "\n"
+        with self._lock:
+            self._file.write(line.encode())
+            self._found[_hash(text)] = answer
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _hash(text: str) -> str:
+    return sha256_bytes(text.encode())

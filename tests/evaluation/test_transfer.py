@@ -27,7 +27,8 @@ def test_flags_are_those_of_points_that_were_fitted_on_english(build):
     calibration, test = spoken(build, 3000, 0), spoken(build, 3000, 1)
     figures, bounds = at_english(calibration, test, CONSTRAINTS, "test")
     english = calibration.slices["lang"] == "en"
-    points = fit(CONSTRAINTS, calibration.targets[english], logit(calibration.scores[english]), test.labels)
+    part = calibration.select(english)
+    points = fit(CONSTRAINTS, part.targets, logit(part.scores), test.labels, part.group)
     _, flags = apply(points, logit(test.scores), test.labels)
     for lang in ("en", "de"):
         mine = test.slices["lang"] == lang

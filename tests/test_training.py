@@ -44,7 +44,7 @@ def interrupted(recipe: Path, overrides: list[str], runs: Path, updates: int) ->
     return [line for line in lines if line["step"] <= updates]
 
 
-TIMED = "train/examples_per_second"
+TIMED = {"train/examples_per_second", "train/tokens_per_second"}
 
 
 def losses(run: Path) -> dict[int, float]:
@@ -85,6 +85,14 @@ def test_a_run_leaves_what_the_contract_says(trained: dict[str, Any], runs: Path
     best = (run / "checkpoints" / "best").resolve()
     assert (best / "operating_points.json").is_file()
     assert not [p for p in run.rglob("*") if p.suffix in {".bin", ".pt", ".pkl", ".pth"}]
+
+
+def test_what_it_cost_is_said(trained: dict[str, Any], make_recipe: MakeRecipe) -> None:
+    corpus = resolve(load(make_recipe())).corpus
+    epochs = 2
+    assert trained["cost"]["tokens"] == epochs * int(corpus.lengths[corpus.rows("train")].sum())
+    assert 0 < trained["cost"]["train_seconds"] < 3600
+    assert 50e6 < trained["cost"]["peak_memory_bytes"] < 50e9
 
 
 def test_it_learns(make_recipe: MakeRecipe, runs: Path) -> None:
@@ -189,7 +197,9 @@ def test_an_unknown_cell_changes_no_gradient_and_no_metric(make_recipe: MakeReci
     second = interrupted(recipe, plan, runs, 9)
     assert len(list(runs.iterdir())) == 2  # other bytes, another identity
     for one, two in zip(first, second, strict=True):
-        assert {k: v for k, v in one.items() if k != TIMED} == {k: v for k, v in two.items() if k != TIMED}
+        assert {k: v for k, v in one.items() if k not in TIMED} == {
+            k: v for k, v in two.items() if k not in TIMED
+        }
     assert sum("dev/hate/auprc" in line for line in first) == 2
 
 

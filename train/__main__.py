@@ -155,7 +155,7 @@ def _run(job: Job) -> dict[str, Any]:
     if progress.step < job.steps and not _patience_over(recipe, progress):
         _update(job, classifier, adam, progress, keep)
     job.accelerator.wait_for_everyone()
-    return _finish(job, root, progress.step)
+    return _finish(job, root, progress)
 
 
 def _mend_links(root: Path, folder: Path, progress: Progress, terminal: Terminal) -> None:
@@ -187,6 +187,8 @@ def _update(
     with job.terminal.bar("train", job.steps, progress.step) as advance:
         for update in updates:
             progress.step, progress.evaluated = update.step, False
+            progress.seconds += update.seconds
+            progress.tokens += update.tokens
             record = {
                 "step": update.step,
                 "train/epoch": update.step / per_epoch,
@@ -194,6 +196,7 @@ def _update(
                 "train/grad_norm": update.grad_norm,
                 "train/lr": update.lr,
                 "train/examples_per_second": update.examples / update.seconds,
+                "train/tokens_per_second": update.tokens / update.seconds,
             }
             if job.run and job.wandb:
                 job.run.log(record)
@@ -223,7 +226,7 @@ def _patience_over(recipe: Recipe, progress: Progress) -> bool:
     return patience is not None and progress.evaluations_since_best >= patience
 
 
-def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
+def _finish(job: Job, root: Path, progress: Progress) -> dict[str, Any]:
     """Fit operating points on calibration, open test split and suites once, prove the reload, sum up."""
     import numpy as np
 
@@ -233,12 +236,13 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     from train.evaluation import operating_points
     from train.judgement import judgement
     from train.loop.checkpoints import add, open_checkpoint
+    from train.loop.memory import device_name, peak_bytes
     from train.model.classifier import load
     from train.report.page import write as write_report
     from train.serving.predictor import POINTS
     from train.serving.reload import largest_difference
 
-    recipe, corpus = job.resolved.recipe, job.resolved.corpus
+    recipe, corpus, step = job.resolved.recipe, job.resolved.corpus, progress.step
     best = (root / "best").resolve()
     chosen = main_first(job.accelerator, lambda: open_checkpoint(best))
     classifier = load(best, job.precision)
@@ -257,7 +261,7 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
     add(best, POINTS)
     for name, part in found.items():
         part.write(job.run.folder / "predictions" / f"{name}.parquet")
-    judged = judgement(recipe, job.run.folder, found, texts)
+    judged = judgement(job.resolved, job.run.folder, found)
     # dev as every checkpoint was judged (plain sigmoid, flags at .5); the rest at the operating points.
     # Figures of calibration would flatter: the points were fitted on it
     judged.figures.update(chosen.figures)
@@ -271,6 +275,12 @@ def _finish(job: Job, root: Path, step: int) -> dict[str, Any]:
         "precision": job.precision,
         "processes": job.accelerator.num_processes,
         "reload_max_logit_difference": difference,
+        "cost": {
+            "train_seconds": progress.seconds,
+            "tokens": progress.tokens,
+            "peak_memory_bytes": peak_bytes(job.accelerator.device),
+            "device": device_name(job.accelerator.device),
+        },
         "operating_points": {label: asdict(point) for label, point in points.items()},
         **judged.summary(),
     }

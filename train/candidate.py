@@ -98,8 +98,8 @@ def fit_points(job: Job, classifier: Classifier, logits: np.ndarray) -> dict[str
 def examiner(job: Job, classifier: Classifier, points: Mapping[str, OperatingPoint], step: int) -> Examiner:
     return Examiner(
         Predictor(classifier, points),
-        job.accelerator,
         job.terminal,
+        job.accelerator,
         stopping=lambda: bool(job.stop),
         interrupted=lambda: job.interrupted(step),
         first=lambda work: main_first(job.accelerator, work),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from signal import SIGINT
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from train.data.encoding import Encoder
 from train.errors import Interrupted
 from train.evaluation.predictions import Predictions, joined
-from train.serving.predictor import Predictor
 from train.suites.conversations import turn_by_turn
 from train.suites.mentions import mentions, to_slices
 from train.suites.perturbations import KINDS
@@ -35,16 +36,38 @@ DISGUISED = ".disguised"
 PERTURBATION = "perturbation"
 
 
+class Scorer(Protocol):
+    """What is examined: a Predictor, or a baseline."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def encoder(self) -> Encoder: ...
+
+    def logits(
+        self,
+        texts: Sequence[str],
+        *,
+        accelerator: Accelerator | None = None,
+        stopping: Callable[[], bool] = ...,
+        advance: Callable[[int], None] = ...,
+    ) -> np.ndarray | None: ...
+
+    def judge(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
 @dataclass(frozen=True)
 class Examiner:
-    """interrupted: what to raise when a signal cut a scoring short."""
+    """accelerator: of several processes that share the scoring; stopping: whether a signal came; interrupted:
+    what to raise then."""
 
-    predictor: Predictor
-    accelerator: Accelerator
+    scorer: Scorer
     terminal: Terminal
-    stopping: Callable[[], bool]
-    interrupted: Callable[[], Interrupted]
-    first: First
+    accelerator: Accelerator | None = None
+    stopping: Callable[[], bool] = lambda: False
+    interrupted: Callable[[], Interrupted] = lambda: Interrupted(SIGINT, "stopped")
+    first: First = lambda work: work()
 
     def everything(self, recipe: Recipe, test: Predictions, texts: Sequence[str]) -> dict[str, Predictions]:
         """By name: the test split, whose predictions and texts [n] are given, with what its texts mention;
@@ -74,11 +97,11 @@ class Examiner:
         return {each.name: self._judged(each) for each in asked}
 
     def _rows(self, suite: Suite, part: Part) -> TestSet:
-        of = self.predictor
+        of = self.scorer
         return self.first(partial(rows, suite, part, of.labels, of.encoder, suite.name))
 
     def _judged(self, asked: TestSet) -> Predictions:
-        return asked.predictions(*self.predictor.judge(self._logits(asked.name, asked.texts)))
+        return asked.predictions(*self.scorer.judge(self._logits(asked.name, asked.texts)))
 
     def _disguised(self, clean: Predictions, texts: Sequence[str], kinds: Sequence[str]) -> Predictions:
         """A sample of the rows, of real and of synthetic ones, under each kind."""
@@ -87,18 +110,23 @@ class Examiner:
         asked, plain = clean.select(chosen), [texts[row] for row in chosen]
         said = []
         for kind, disguised, changed in disguises(plain, list(asked.ids), kinds=kinds):
-            scores, flags = self.predictor.judge(self._logits(kind, disguised))
+            scores, flags = asked.scores.copy(), asked.flags.copy()
+            other = np.flatnonzero(changed == "yes")  # the rest was scored already
+            if len(other):
+                logits = self._logits(kind, [disguised[row] for row in other])
+                scores[other], flags[other] = self.scorer.judge(logits)
             slices = {PERTURBATION: np.full(len(asked), kind, dtype=object), CHANGED: changed}
             said.append(replace(asked, scores=scores, flags=flags, slices=slices))
         return joined(said)
 
     def _logits(self, name: str, texts: Sequence[str]) -> np.ndarray:
+        processes = self.accelerator.num_processes if self.accelerator else 1
         with self.terminal.bar(name, len(texts)) as advance:
-            found = self.predictor.logits(
+            found = self.scorer.logits(
                 texts,
                 accelerator=self.accelerator,
                 stopping=self.stopping,
-                advance=lambda done: advance(done * self.accelerator.num_processes),
+                advance=lambda done: advance(done * processes),
             )
         if found is None:
             raise self.interrupted()

@@ -61,11 +61,12 @@ class Prediction:
 class Window:
     """What one optimizer update learns from, as one process sees it.
 
-    step: the update, from 0; examples and known: rows and known label cells over all processes;
-    batches: this process's micro-batches, at least one.
+    step: the update, from 0; examples, known and tokens: rows, known label cells and tokens (no padding) over
+    all processes; batches: this process's micro-batches, at least one.
     """
 
     step: int
     examples: int
     known: int
+    tokens: int
     batches: tuple[Batch, ...]

@@ -1,11 +1,11 @@
 """What predictions say of a checkpoint: figures with intervals, what its gates say, and the exit code.
 
-No model is asked here: the predictions of a run's folder are enough, but for one figure that needs the texts.
+No model is asked here: the run's predictions are enough, beside the texts of its test split.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from train.evaluation.shortcuts import source_areas, telling_words
 from train.evaluation.table import overview, table
 from train.evaluation.transfer import at_english, flag_rates, synthetic_gaps
 from train.examination import DISGUISED, PERTURBATION, TURNS
+from train.lock import Resolved
 from train.policy import Policy
 from train.recipe import Recipe
 from train.suites.conversations import conversations
 from train.suites.functionalities import described, functional
 from train.suites.mentions import from_slices
+from train.suites.overlap import overlaps, suite_rows
 from train.suites.robustness import robustness
 from train.suites.subgroups import subgroups
 from train.suites.suite import PREFIX, Suite
@@ -65,17 +67,16 @@ class Judgement:
         }
 
 
-def judgement(
-    recipe: Recipe, folder: Path, found: Mapping[str, Predictions], texts: Sequence[str] | None = None
-) -> Judgement:
+def judgement(resolved: Resolved, folder: Path, found: Mapping[str, Predictions]) -> Judgement:
     """Of a run's predictions by name: `calibration`, `test`, and what Examiner.everything gives.
 
-    folder: the run's, whose predictions are written, for gates that name another run. texts: of the test
-    rows. Raises InputError where a suite's files are gone.
+    folder: the run's, whose predictions are written, for gates that name another run. Raises InputError where
+    a suite's files are gone.
     """
     figures: Figures = {}
     bounds: Bounds = {}
-    for more, sure in _parts(recipe, found, texts):
+    recipe = resolved.recipe
+    for more, sure in _parts(resolved, found):
         figures |= more
         bounds |= sure
     gates = (*recipe.policy.gates, *recipe.evaluate.gates)
@@ -83,7 +84,7 @@ def judgement(
     return Judgement(
         figures,
         bounds,
-        {name: _about(suite, len(found[name])) for name, suite in _suites(recipe).items()},
+        _about(resolved, found),
         [
             {**asdict(duty), "outcome": duty.outcome}
             for duty in duties(test.select(~test.synthetic), recipe.policy)
@@ -92,18 +93,18 @@ def judgement(
     )
 
 
-def _parts(recipe: Recipe, found: Mapping[str, Predictions], texts: Sequence[str] | None) -> Iterator[Both]:
-    yield from _of_test(recipe, found["calibration"], found["test"], texts)
-    for name, suite in _suites(recipe).items():
+def _parts(resolved: Resolved, found: Mapping[str, Predictions]) -> Iterator[Both]:
+    recipe = resolved.recipe
+    yield from _of_test(resolved, found["calibration"], found["test"])
+    for name, suite in _suites(recipe, found).items():
         yield from _of_suite(suite, name, found, recipe.policy)
     for name, part in found.items():
         if name.endswith(DISGUISED):
             yield from _disguised(found[name.removesuffix(DISGUISED)], part)
 
 
-def _of_test(
-    recipe: Recipe, calibration: Predictions, test: Predictions, texts: Sequence[str] | None
-) -> Iterator[Both]:
+def _of_test(resolved: Resolved, calibration: Predictions, test: Predictions) -> Iterator[Both]:
+    recipe, corpus = resolved.recipe, resolved.corpus
     verdict = judge(test, with_intervals=True)
     yield verdict.figures, verdict.intervals
     constraints = {label: recipe.policy.labels[label].constraint for label in test.labels}
@@ -117,9 +118,9 @@ def _of_test(
     real = ~test.synthetic
     yield flag_rates(test.select(real), "test")
     yield synthetic_gaps(test, "test")
-    if texts is not None and real.any():
-        of = [texts[int(row)] for row in np.flatnonzero(real)]
-        yield telling_words(of, test.source[real], test.group[real], "test")
+    if real.any() and len(test) == len(corpus.rows("test")):  # a baseline may have judged a sample
+        texts = corpus.texts(corpus.rows("test")[real])
+        yield telling_words(texts, test.source[real], test.group[real], "test")
 
 
 def _of_suite(suite: Suite, name: str, found: Mapping[str, Predictions], policy: Policy) -> Iterator[Both]:
@@ -147,19 +148,31 @@ def _disguised(clean: Predictions, disguised: Predictions) -> Iterator[Both]:
             yield robustness(clean.select(np.array(rows)), by_kind, name)
 
 
-def _suites(recipe: Recipe) -> dict[str, Suite]:
-    return {suite.set_name("test"): suite for suite in recipe.evaluate.suites.test}
+def _suites(recipe: Recipe, found: Mapping[str, Predictions]) -> dict[str, Suite]:
+    """The recipe's suites by set, those that were judged."""
+    named = {suite.set_name("test"): suite for suite in recipe.evaluate.suites.test}
+    return {name: suite for name, suite in named.items() if name in found}
 
 
-def _about(suite: Suite, rows: int) -> dict[str, Any]:
-    said = described(Path(suite.functionalities)) if suite.functionalities else {}
+def _about(resolved: Resolved, found: Mapping[str, Predictions]) -> dict[str, dict[str, Any]]:
+    """What each suite is, by set: name, kind, about, sha256, rows, what its functionalities test, and the ids
+    of its rows that training holds nearly word for word."""
+    suites, corpus = _suites(resolved.recipe, found), resolved.corpus
+    near = overlaps(corpus, suite_rows(corpus, suites.values(), "test")) if suites else {}
     return {
-        "name": suite.name,
-        "kind": suite.kind,
-        "about": suite.about,
-        "sha256": suite.digest(),
-        "rows": rows,
-        "functionalities": {name: of.model_dump() for name, of in said.items()},
+        name: {
+            **suite.model_dump(include={"name", "kind", "about"}),
+            "sha256": suite.digest(),
+            "rows": len(found[name]),
+            "functionalities": {
+                functionality: said.model_dump()
+                for functionality, said in (
+                    described(Path(suite.functionalities)) if suite.functionalities else {}
+                ).items()
+            },
+            "in_training": [each._asdict() for each in near[name]],
+        }
+        for name, suite in suites.items()
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ from train.job import steps_of
 from train.lock import Resolved
 from train.model.footprint import measure, multiplication_rate
 from train.model.precision import resolve as resolve_precision
-from train.suites.overlap import overlaps
-from train.suites.rows import rows
+from train.suites.overlap import overlaps, suite_rows
 from train.terminal import Terminal
 
 
@@ -49,11 +47,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
 def overlap(resolved: Resolved) -> dict[str, dict[str, int]]:
     """By set of the recipe's suites: n, and how many of these texts training holds nearly word for word."""
     suites, corpus = resolved.recipe.evaluate.suites, resolved.corpus
-    ask = partial(rows, labels=corpus.labels, encoder=corpus.encoder)
-    sets = [
-        *(ask(suite, "dev", where=suite.name) for suite in suites.dev),
-        *(ask(suite, "test", where=suite.name) for suite in suites.test),
-    ]
+    sets = [*suite_rows(corpus, suites.dev, "dev"), *suite_rows(corpus, suites.test, "test")]
     found = overlaps(corpus, sets) if sets else {}
     return {asked.name: {"n": len(asked), "in_training": len(found[asked.name])} for asked in sets}
 

@@ -41,10 +41,8 @@ def evaluate(name: str, suites: Sequence[str], gates: Sequence[str]) -> dict[str
     found = _scored(resolved, Predictor(load_for_scoring(checkpoint), points), points)
     for set_, part in found.items():
         part.write(folder / "predictions" / f"{set_}.parquet")
-    corpus = resolved.corpus
     calibration = Predictions.read(folder / "predictions" / "calibration.parquet")
-    parts = {"calibration": calibration, **found}
-    judged = judgement(recipe, folder, parts, corpus.texts(corpus.rows("test")))
+    judged = judgement(resolved, folder, {"calibration": calibration, **found})
     judged.figures.update(progress.figures)
     final = {**summary(folder), **judged.summary()}
     write_json(folder / "summary.json", final)
@@ -71,9 +69,7 @@ def _scored(
         if logits is None:
             raise interrupted()
         test = predictions(corpus, "test", logits, points)
-        examiner = Examiner(
-            predictor, terminal=terminal, interrupted=interrupted, first=lambda work: work(), **way
-        )
+        examiner = Examiner(predictor, terminal=terminal, interrupted=interrupted, **way)
         return examiner.everything(resolved.recipe, test, corpus.texts(rows))
 
 

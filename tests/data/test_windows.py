@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from tests.sources import corpus, jsonl
 from train.data.encoding import LONGEST, Encoder, Encoding, MaxLength
-from train.data.order import TOKENS_AT_ONCE, scoring_batches
+from train.data.order import CPU_TOKENS_AT_ONCE, TOKENS_AT_ONCE, scoring_batches
 
 
 def windowed(tokenizer: Any, tokens: int = 16, stride: int = 4, **more: Any) -> Encoder:
@@ -78,6 +78,8 @@ def test_many_windows_need_no_more_memory_than_many_texts(tokenizer: Any) -> Non
     assert max(rows * width for rows, width in shapes) <= TOKENS_AT_ONCE
     assert sum(rows for rows, _ in shapes) == 3 * -(-20_000 // 126) + 300
     assert max(rows for rows, width in shapes if width == 128) == TOKENS_AT_ONCE // 128, "nor one at a time"
+    small = encoder.batches(sequences, scoring_batches(lengths, CPU_TOKENS_AT_ONCE), CPU_TOKENS_AT_ONCE)
+    assert max(inputs["input_ids"].numel() for _, inputs in small) == CPU_TOKENS_AT_ONCE
 
 
 @pytest.mark.parametrize("wrong", [{"stride": 9}, {"tokens": 7}, {"stride": -1}, {"reduce": "median"}])

@@ -27,7 +27,8 @@ def test_flags_are_those_of_points_that_were_fitted_on_english(build):
     calibration, test = spoken(build, 3000, 0), spoken(build, 3000, 1)
     figures, bounds = at_english(calibration, test, CONSTRAINTS, "test")
     english = calibration.slices["lang"] == "en"
-    points = fit(CONSTRAINTS, calibration.targets[english], logit(calibration.scores[english]), test.labels)
+    part = calibration.select(english)
+    points = fit(CONSTRAINTS, part.targets, logit(part.scores), test.labels, part.group)
     _, flags = apply(points, logit(test.scores), test.labels)
     for lang in ("en", "de"):
         mine = test.slices["lang"] == lang
@@ -54,7 +55,7 @@ def test_made_texts_that_are_easier_stand_out(build):
     dice = np.random.default_rng(0)
     made = np.arange(1000) < 400
     target = (dice.random(1000) < 0.5).astype(float)
-    score = expit((2 * target - 1) * np.where(made, 4, 0.5) + dice.normal(size=1000))
+    score = expit((2 * target - 1) * np.where(made, 2, 0.5) + dice.normal(size=1000))
     rows = build(np.c_[target, np.where(made, target, np.nan)], np.c_[score, score], synthetic=made)
     figures, bounds = synthetic_gaps(rows, "test")
     assert {key.split("/")[1] for key in figures} == {"label0"}  # of label1 real text knows nothing

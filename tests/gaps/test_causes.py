@@ -94,6 +94,7 @@ def test_disguised_writing_comes_from_the_summary() -> None:
         f"test/x/recall_drop{place}": 0.4,
         f"test/x/positives{place}": 200,
         f"test/x/negatives{place}": 600,
+        "test/x/prevalence": 0.1,
         "test/x/recall_drop/perturbation=case": 0.05,
         "test/x/positives/perturbation=case": 200,
         "test/x/recall_drop/perturbation=typos": 0.6,
@@ -105,7 +106,7 @@ def test_disguised_writing_comes_from_the_summary() -> None:
         "test/x/recall_drop/perturbation=case": [0.02, 0.08],
     }
     leet, case, typos = disguised(figures, intervals, ground(all=(300, 500)), ("x",), {})
-    assert (leet.slice, leet.stake, leet.told.action.rows) == ("perturbation=leet", 0.25, 300)
+    assert (leet.slice, leet.stake, leet.told.action.rows) == ("perturbation=leet", 0.1, 300)
     assert leet.p < 1e-6 and leet.shortfall == pytest.approx(0.4 - 1.645 * 0.2 / 3.92 - 0.1)
     assert case.proven and case.p > 0.9
     assert (typos.p, typos.proven, typos.ci) == (None, False, None)

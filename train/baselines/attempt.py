@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ SPLITS = ("dev", "calibration", "test")
 class Attempt:
     """logits: by split, float [n, L] in the order of `corpus.rows(split)`; a row of NaN has no verdict.
 
+    score: logits of any texts, float [n, L], for suites and disguises; None where that would cost too much.
     settings: what it was made with, for recipe.lock; told: what summary.json says beside the figures.
     """
 
     logits: Mapping[str, np.ndarray]
+    score: Callable[[Sequence[str]], np.ndarray] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
 

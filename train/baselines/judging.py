@@ -7,8 +7,8 @@ was made with), summary, predictions and status, so that what compares and repor
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ import numpy as np
 
 from train.assessment import judge, predictions
 from train.baselines.attempt import Attempt, Baseline
+from train.data.corpus import Corpus
+from train.data.encoding import Encoder
 from train.errors import InputError, Problem
 from train.evaluation import operating_points
 from train.evaluation.predictions import Predictions
 from train.evaluation.records import shown
 from train.evaluation.table import table
+from train.examination import Examiner
 from train.files import canonical_json, sha256_bytes
+from train.judgement import judgement
 from train.lock import Resolved, code_version, resolve_again
 from train.recipe import load
 from train.report.page import write as write_report
@@ -48,7 +52,7 @@ def baseline(name: str, kind: str, attempt: Baseline) -> dict[str, Any]:
     made = attempt(folder, resolved)
     told = {"seconds": time.perf_counter() - start, **made.told}
     about = {"kind": kind, **made.settings}
-    parts, final = _judged(resolved, made)
+    parts, final = _judged(resolved, folder, made, Terminal())
     target = folder / FOLDER / kind
     if len(parts["test"]) < len(resolved.corpus.rows("test")):
         told["same_rows"] = f"{kind}-{SAME_ROWS}"
@@ -60,8 +64,34 @@ def baseline(name: str, kind: str, attempt: Baseline) -> dict[str, Any]:
     return {"run": str(target), **final}
 
 
-def _judged(resolved: Resolved, made: Attempt) -> tuple[dict[str, Predictions], dict[str, Any]]:
-    """Predictions by split, of the rows that have a verdict, and the summary."""
+@dataclass(frozen=True)
+class Scorer:
+    """A baseline, asked as a Predictor is."""
+
+    corpus: Corpus
+    score: Callable[[Sequence[str]], np.ndarray]
+    points: Mapping[str, operating_points.OperatingPoint]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.corpus.labels
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.corpus.encoder
+
+    def logits(self, texts: Sequence[str], **way: Any) -> np.ndarray:
+        """Float [n, L]; nothing stops it, and no other process takes part."""
+        return self.score(texts)
+
+    def judge(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return operating_points.apply(self.points, found, self.labels)
+
+
+def _judged(
+    resolved: Resolved, folder: Path, made: Attempt, terminal: Terminal
+) -> tuple[dict[str, Predictions], dict[str, Any]]:
+    """Predictions by name, of the rows that have a verdict, and the summary."""
     corpus, policy = resolved.corpus, resolved.recipe.policy
     kept = {split: ~np.isnan(found).any(axis=1) for split, found in made.logits.items()}
     fitted = corpus.rows("calibration")[kept["calibration"]]
@@ -77,19 +107,23 @@ def _judged(resolved: Resolved, made: Attempt) -> tuple[dict[str, Predictions], 
         logits = np.where(kept[split][:, None], made.logits[split], 0.0)
         return predictions(corpus, split, logits, *at).select(kept[split])
 
-    test = judge(seen("test", points), with_intervals=True)
+    parts = {split: seen(split, points) for split in made.logits}
+    if made.score and kept["test"].all():
+        examiner = Examiner(Scorer(corpus, made.score, points), terminal)
+        parts |= examiner.everything(resolved.recipe, parts["test"], corpus.texts(corpus.rows("test")))
     # dev as every checkpoint is judged: the plain sigmoid, flags at .5
     dev = judge(seen("dev")).figures if "dev" in made.logits else {}
     metric = resolved.recipe.evaluate.select.metric
-    return {split: seen(split, points) for split in made.logits}, {
+    judged = judgement(resolved, folder, parts)
+    judged.figures.update(dev)
+    return parts, {
         "status": "done",
         "name": resolved.recipe.name,
         "steps": 0,
         "selected_step": 0,
         "selected_by": {metric: dev.get(metric)},
         "labels": list(corpus.labels),
-        "metrics": {**dev, **test.figures},
-        "intervals": {key: list(pair) for key, pair in test.intervals.items()},
+        **judged.summary(),
         "operating_points": {label: asdict(point) for label, point in points.items()},
     }
 

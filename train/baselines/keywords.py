@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -50,9 +51,10 @@ def keywords(path: Path, folder: Path, resolved: Resolved) -> Attempt:
     """Nothing is fitted but the operating points; `folder` is not looked at. Raises InputError."""
     corpus = resolved.corpus
     listed = load(path, list(resolved.recipe.policy.labels))
-    found = {split: logits(listed, corpus.labels, corpus.texts(corpus.rows(split))) for split in SPLITS}
+    score = partial(logits, listed, corpus.labels)
+    found = {split: score(corpus.texts(corpus.rows(split))) for split in SPLITS}
     digest = sha256_bytes(canonical_json(listed.model_dump(mode="json", by_alias=True)).encode())
-    return Attempt(found, {"list": listed.name, "sha256": digest})
+    return Attempt(found, score, {"list": listed.name, "sha256": digest})
 
 
 def logits(listed: Keywords, labels: Sequence[str], texts: Sequence[str]) -> np.ndarray:

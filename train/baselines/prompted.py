@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def prompted(
         told[split]["no_verdict"] = int(np.isnan(logits[split][chosen[split], 0]).sum())
     settings = {"model": endpoint.model, "prompt": prompt.digest(), "form": prompt.form, "rows": asking.rows}
     cost = _cost([known[text] for text in texts if text in known], replies, time.perf_counter() - start)
-    return Attempt(logits, settings, {"texts": told, "cost": cost})
+    return Attempt(logits, None, settings, {"texts": told, "cost": cost})
 
 
 def _form(endpoint: Endpoint, policy: Policy, labels: Sequence[str]) -> Form:
@@ -103,11 +104,12 @@ def _ask(
     Raises Failure as soon as too many texts have no verdict, Interrupted.
     """
     key = sha256_bytes(canonical_json([endpoint.model, prompt.digest()]).encode())
-    answers, replies, lost = Answers(key), [], 0
+    answers, over, lost = Answers(key), Event(), 0
+    replies: list[Reply] = []
     known = {text: answer for text in texts if (answer := answers.get(text))}
 
     def ask(text: str) -> Reply:
-        reply = endpoint.ask(prompt, text, lambda: bool(stop))
+        reply = endpoint.ask(prompt, text, lambda: bool(stop) or over.is_set())
         if reply.answer:
             answers.keep(text, reply.answer)
         return reply
@@ -130,6 +132,7 @@ def _ask(
                     raise Failure(_too_few(endpoint, lost, len(texts), replies))
                 advance(1)
         finally:
+            over.set()
             threads.shutdown(cancel_futures=True)
             answers.close()
     return known, replies

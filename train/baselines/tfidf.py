@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +20,7 @@ def tfidf(folder: Path, resolved: Resolved) -> Attempt:
     A soft label p counts as a positive example of weight p and a negative one of weight 1 - p; unknown cells
     are left out.
     """
-    from scipy.sparse import vstack
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_union
 
     corpus = resolved.corpus
@@ -30,16 +30,24 @@ def tfidf(folder: Path, resolved: Resolved) -> Attempt:
     )
     train = corpus.rows("train")
     x = features.fit_transform(corpus.texts(train))
-    held_out = {split: features.transform(corpus.texts(corpus.rows(split))) for split in SPLITS}
-    found = {split: np.zeros((held_out[split].shape[0], len(corpus.labels))) for split in SPLITS}
-    for column in range(len(corpus.labels)):
-        target = corpus.targets[train, column]
-        known = np.flatnonzero(~np.isnan(target))
-        p = target[known].astype(np.float64)
-        y, weight = np.repeat([1, 0], len(known)), np.concatenate([p, 1 - p])
-        counted = weight > 0
-        model = LogisticRegression(C=C, max_iter=2000)
-        model.fit(vstack([x[known], x[known]]).tocsr()[counted], y[counted], sample_weight=weight[counted])
-        for split in SPLITS:
-            found[split][:, column] = model.decision_function(held_out[split])
-    return Attempt(found, {"words": list(WORDS), "characters": list(CHARACTERS), "C": C})
+    models = [_fitted(x, corpus.targets[train, column]) for column in range(len(corpus.labels))]
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        found = features.transform(texts)
+        return np.column_stack([model.decision_function(found) for model in models])
+
+    logits = {split: score(corpus.texts(corpus.rows(split))) for split in SPLITS}
+    return Attempt(logits, score, {"words": list(WORDS), "characters": list(CHARACTERS), "C": C})
+
+
+def _fitted(x: Any, target: np.ndarray) -> Any:
+    """One label's regression; x: features [n, F]; target: float [n], NaN unknown."""
+    from scipy.sparse import vstack
+    from sklearn.linear_model import LogisticRegression
+
+    known = np.flatnonzero(~np.isnan(target))
+    p = target[known].astype(np.float64)
+    y, weight = np.repeat([1, 0], len(known)), np.concatenate([p, 1 - p])
+    counted = weight > 0
+    model = LogisticRegression(C=C, max_iter=2000)
+    return model.fit(vstack([x[known]] * 2).tocsr()[counted], y[counted], sample_weight=weight[counted])

@@ -12,6 +12,7 @@ from train.baselines.attempt import SPLITS, Attempt
 from train.errors import InputError, Interrupted, Problem
 from train.lock import Resolved
 from train.loop.signals import StopSignals
+from train.serving.predictor import Predictor
 
 
 def trainer(folder: Path, resolved: Resolved) -> Attempt:
@@ -77,4 +78,7 @@ def trainer(folder: Path, resolved: Resolved) -> Attempt:
             if logits is None:
                 raise Interrupted(stop.received or 2, "stopped; nothing was kept")
             found[split] = logits
-    return Attempt(found, {"lr": recipe.train.lr, "precision": "fp32"})
+    predictor = Predictor(made, {})
+    return Attempt(
+        found, lambda texts: np.asarray(predictor.logits(texts)), {"lr": recipe.train.lr, "precision": "fp32"}
+    )

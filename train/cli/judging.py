@@ -175,9 +175,12 @@ def _gaps(options: argparse.Namespace) -> int:
 
     from train.gaps.finding import find, prevalences
     from train.gaps.table import tables
+    from train.report.page import write
     from train.terminal import Terminal
+    from train.tracking.run import find as run_folder
 
     found = find(options.run, prevalences(options.prevalence))
+    write(run_folder(options.run))  # the report has a section of them
     if options.json:
         sys.stdout.write(json.dumps(asdict(found), allow_nan=False) + "\n")
         return 0

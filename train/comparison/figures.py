@@ -24,7 +24,7 @@ from train.evaluation.intervals import ENOUGH_GROUPS, groups_behind, resampled
 from train.evaluation.metrics import Bools, Floats, allowed, decided, harmful, measure
 from train.evaluation.predictions import Predictions
 from train.evaluation.records import Record
-from train.evaluation.slices import MOST_VALUES
+from train.evaluation.slices import ANALYSES, MOST_VALUES
 
 LEVEL = 0.95
 MARGIN = 0.01
@@ -61,7 +61,7 @@ def slice_differences(a: Parts, b: Parts, name: str, of_recipes: bool) -> list[R
     found: list[Record] = []
     for slice_, column in a[0].slices.items():
         values = sorted({value for value in column if value is not None})
-        if not 1 < len(values) <= MOST_VALUES:
+        if slice_ in ANALYSES or not 1 < len(values) <= MOST_VALUES:
             continue
         family = []
         for value in values:

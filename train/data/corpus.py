@@ -146,7 +146,7 @@ class Corpus:
             idle = self.batch(rows[:1], *draw)
             batches = [Batch(idle.rows, idle.ids, idle.inputs, torch.full_like(idle.targets, torch.nan))]
         known = int(np.count_nonzero(~np.isnan(self.targets[rows])))
-        return Window(step, len(rows), known, tuple(batches))
+        return Window(step, len(rows), known, int(self.lengths[rows].sum()), tuple(batches))
 
     def splits(self) -> np.ndarray:
         """The split of each row of the table, object [m]; None for those left out."""

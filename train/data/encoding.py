@@ -129,9 +129,15 @@ class Encoder:
         ]
 
     def batches(
-        self, sequences: Sequence[Sequence[int] | np.ndarray], batches: Iterable[np.ndarray]
+        self,
+        sequences: Sequence[Sequence[int] | np.ndarray],
+        batches: Iterable[np.ndarray],
+        tokens: int | None = None,
     ) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
-        """(positions, inputs) of the texts at `batches`, every window of each: a position stands as often."""
+        """(positions, inputs) of the texts at `batches`, every window of each: a position stands as often.
+
+        tokens: padded tokens that the windows of a batch may come to; default TOKENS_AT_ONCE.
+        """
         import numpy as np
 
         from train.data.order import TOKENS_AT_ONCE
@@ -139,7 +145,8 @@ class Encoder:
         for batch in batches:
             found = [(row, window) for row in batch for window in self.windows(sequences[row])]
             longest = max((len(window) for _, window in found), default=1)
-            most = max(len(batch), TOKENS_AT_ONCE // longest)  # many windows must not need more memory
+            # many windows must not need more memory
+            most = max(len(batch), (tokens or TOKENS_AT_ONCE) // longest)
             for start in range(0, len(found), most):
                 part = found[start : start + most]
                 yield np.array([row for row, _ in part]), self.pad([window for _, window in part])

@@ -7,7 +7,7 @@ areas and shares of any rows, means, and differences of two figures, on the same
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -28,12 +28,14 @@ class Measured:
 
     again: row weights [k, n] -> its value in each of k resamples [k], NaN where one does not define it. rows:
     what it rests on, one array a denominator: positives and negatives, say; none may be of few groups.
+    is_share: a share. all_alike: a share of 0 or 1, or the difference to one: no resample shows another.
     """
 
     value: float | None
     again: Callable[[Numbers], Floats]
     rows: tuple[Positions, ...]
     is_share: bool = False
+    all_alike: bool = False
 
     def __sub__(self, other: Self) -> Measured:
         """The difference, on the same draws."""
@@ -42,6 +44,7 @@ class Measured:
             self.value - other.value if known else None,  # type: ignore[operator]
             lambda weights: self.again(weights) - other.again(weights),
             (*self.rows, *other.rows),
+            all_alike=self.all_alike or other.all_alike,
         )
 
 
@@ -59,7 +62,7 @@ def area(positives: Positions, negatives: Positions, score: Numbers) -> Measured
 def share(rows: Positions, flag: Bools) -> Measured:
     """Share of the rows that have the flag [n]: recall of positives, false positive rate of negatives."""
     found = mean(rows, flag)
-    return Measured(found.value, found.again, found.rows, is_share=True)
+    return replace(found, is_share=True, all_alike=found.value in (0, 1))
 
 
 def mean(rows: Positions, of: npt.NDArray[Any]) -> Measured:
@@ -89,7 +92,8 @@ def told(
     """Values, and 95% percentile intervals under the same keys; group: of each row of the set, str [n].
 
     As `intervals` has it: no interval on fewer than ENOUGH_GROUPS groups; where every resample agrees, the
-    exact one of a share, its groups as trials, and none of other figures.
+    exact one of a share, its groups as trials, and none of other figures. Nor of a difference to a share of 0
+    or 1: half of what is unsure about it would be missing.
     """
     _, of = np.unique(group, return_inverse=True)
     groups = {
@@ -97,7 +101,11 @@ def told(
         for key, figure in measured.items()
         if figure.value is not None
     }
-    drawn: dict[str, list[Floats]] = {key: [] for key, n in groups.items() if n >= ENOUGH_GROUPS}
+    drawn: dict[str, list[Floats]] = {
+        key: []
+        for key, n in groups.items()
+        if n >= ENOUGH_GROUPS and (measured[key].is_share or not measured[key].all_alike)
+    }
     for drawn_groups in group_counts(of, resamples if drawn else 0, seed):
         weights = drawn_groups[:, of]
         for key, values in drawn.items():

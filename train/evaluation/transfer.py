@@ -39,7 +39,8 @@ def at_english(
         if not english.any():
             continue
         positive, p = calibration.targets[english, j] > 0.5, calibration.scores[english, j].astype(np.float64)
-        flag = judged.scores[:, j] >= choose_threshold(constraints[label], positive, p).value
+        threshold = choose_threshold(constraints[label], positive, p, calibration.group[english]).value
+        flag = judged.scores[:, j] >= threshold
         for language in languages:
             within = np.asarray(spoken == language)
             plus, minus = _cells(judged, j, within)

@@ -33,8 +33,8 @@ def few(ground: Ground, trial: Trial) -> Evidence | None:
             f"training {kind}{where}",
             had,
             ENOUGH_TO_LEARN,
-            f"training held {had:,} {kind} of {trial.label}{where}; below {ENOUGH_TO_LEARN} a way of saying "
-            "it that 5% of them share may have been in none",
+            f"training held {had:,} {kind} of {trial.label}{where}; below {ENOUGH_TO_LEARN}, a wording that "
+            "one in twenty uses may not have occurred once",
             Action(
                 "collect",
                 max(ENOUGH_TO_LEARN - had, 3 * had),  # four times as many: half of an error that falls

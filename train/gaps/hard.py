@@ -20,8 +20,11 @@ def hard(ground: Ground, predictions: Predictions, rows: Bools, trial: Trial) ->
 
     here, there = ranked(rows), ranked(decided(predictions.targets[:, column]) & ~rows)
     says = "no other cause is told by the figures"
+    side = ("recall", "fpr").index(trial.metric)
+    if counts := ground.of(trial.label, trial.slice):
+        says += f": training held {counts[side]:,} such {('positives', 'negatives')[side]}"
     if here is not None:
-        says += f": AUROC {here:.2f}" + (f", outside {there:.2f}" if there is not None else "")
+        says += f"; AUROC {here:.2f}" + (f", outside {there:.2f}" if there is not None else "")
     return Evidence("hard", "AUROC", here, there, says, _action(ground, trial))
 
 

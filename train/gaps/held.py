@@ -17,8 +17,9 @@ from train.recipe import Recipe
 from train.tracking.run import lock
 
 SPLITS = ("dev", "calibration", "test")
-ELSEWHERE = ("-dev", ".disguised")
-"""Suites that chose the checkpoint, and texts in disguise, whose figures are in the summary."""
+ELSEWHERE = ("-dev", ".disguised", ".turns")
+"""Suites that chose the checkpoint, texts in disguise, whose figures are in the summary, and conversations
+turn by turn, whose targets are of the whole."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,8 +41,8 @@ def disguised(
         ci = intervals.get(key)
         enough = ci is not None and n >= ENOUGH
         error = (ci[1] - ci[0]) / _SIDES if ci is not None and enough else 0.0
-        share = positives / (positives + negatives) if positives + negatives else 0.5
-        carries = prevalence.get(label, share)
+        # not the share of positives that were perturbed: they are a sample with more of them than its set
+        carries = prevalence.get(label, figures.get(f"{name}/{label}/prevalence") or 0.5)
         trained = ground.of(label, None) or (0, 0)
         yield Trial(
             set=name,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from train.evaluation.predictions import Bools, Predictions
-from train.evaluation.slices import MOST_VALUES
+from train.evaluation.slices import ANALYSES, MOST_VALUES
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,15 @@ def places(predictions: Predictions, known: Bools) -> Iterator[Place]:
 
     Slices that are the same texts are one place, under the first of their names; one that is the whole set
     goes without. A value that none of the known rows has is a place without rows, unless it is a source:
-    nobody expects every source to speak of every label.
+    nobody expects every source to speak of every label. Of a suite, sources are no slices: training has none
+    of that name.
     """
     merged: dict[bytes, tuple[Bools, list[str]]] = {known.tobytes(): (known, [])}
     empty = []
-    for name, column in {**predictions.slices, "source": predictions.source}.items():
+    columns = {name: column for name, column in predictions.slices.items() if name not in ANALYSES}
+    if not any(split.startswith("suite.") for split in predictions.split[:1]):
+        columns["source"] = predictions.source
+    for name, column in columns.items():
         values = sorted({value for value in column if value is not None})
         parts = [known & np.asarray(column == value) for value in values]
         if len(values) > MOST_VALUES or not any(rows.any() for rows in parts):

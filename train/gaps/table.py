@@ -32,9 +32,8 @@ def tables(found: Found) -> Iterator[RenderableType]:
 
 def _gaps(gaps: list[dict[str, Any]]) -> Table:
     drawn = _empty("gaps, most harmful first (harm: tier x share of texts at stake x shortfall)")
-    drawn.add_column("", justify="right")
-    for header in ("label", "where", "cause"):
-        drawn.add_column(header, overflow="fold")
+    drawn.add_column("", justify="right", no_wrap=True)
+    drawn.add_column("label, where; cause", overflow="fold")
     for header in ("value (95%)", "target", "n", "harm"):
         drawn.add_column(header, justify="right", no_wrap=True)
     for number, gap in enumerate(gaps, 1):
@@ -42,9 +41,7 @@ def _gaps(gaps: list[dict[str, Any]]) -> Table:
         interval = f" ({low:.2f}–{high:.2f})" if low is not None else ""
         drawn.add_row(
             str(number),
-            Text(gap["label"]),
-            Text(_where(gap)),
-            gap["cause"],
+            Text.assemble((gap["label"], "bold"), f", {_where(gap)}; {gap['cause'].replace('_', ' ')}"),
             f"{gap['metric']} {gap['value']:.2f}{interval}",
             _sign(gap) + f"{gap['target']:.2g}",
             f"{gap['n']:,}",

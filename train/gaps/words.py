@@ -56,9 +56,7 @@ class Words:
 
         train = corpus.rows("train")
         self._rows = train[:: max(1, math.ceil(len(train) / MOST_TEXTS))]
-        counter = CountVectorizer(
-            binary=True, token_pattern=r"\w+|[^\w\s]", lowercase=True, min_df=min(IN_TEXTS, len(self._rows))
-        )
+        counter = CountVectorizer(binary=True, token_pattern=r"\w+|[^\w\s]", lowercase=True)
         self._holds: Any = counter.fit_transform(corpus.texts(self._rows))
         self._words = counter.get_feature_names_out()
         self._corpus = corpus

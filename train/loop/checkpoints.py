@@ -47,6 +47,10 @@ class Progress:
     best_keeps: bool = True
     """The best one keeps the limits that selection is subject to, if there are any."""
     evaluations_since_best: int = 0
+    seconds: float = 0.0
+    """In updates, so far: evaluations apart."""
+    tokens: int = 0
+    """Trained on so far, without padding."""
     figures: dict[str, Any] = field(default_factory=dict)
     """The dev figures of this step, by metric key."""
     probe: dict[str, Any] = field(default_factory=dict)

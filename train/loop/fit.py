@@ -27,6 +27,7 @@ class Update:
     grad_norm: float
     lr: float
     examples: int
+    tokens: int
     seconds: float
     stop: bool  # a signal reached one of the processes
 
@@ -80,7 +81,8 @@ def fit(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         now = time.perf_counter()
-        yield Update(window.step + 1, mean, norm, lr, window.examples, now - clock, asked > 0)
+        counts = window.examples, window.tokens
+        yield Update(window.step + 1, mean, norm, lr, *counts, now - clock, asked > 0)
         clock = time.perf_counter()
 
 

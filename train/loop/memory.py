@@ -84,3 +84,25 @@ def rehearse(
         del held
     finally:
         model.zero_grad(set_to_none=True)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory this process held: of the GPU's where there is one, else of the machine's."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    import resource
+    import sys
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # kilobytes elsewhere
+
+
+def device_name(device: torch.device) -> str:
+    """What trained, without saying whose it is: the GPU's name, or the processor's kind and cores used."""
+    import torch
+
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{device.type}, {torch.get_num_threads()} threads"

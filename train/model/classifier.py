@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,14 @@ class Classifier:
         return model.get_base_model() if _beside_the_base(self.card) else model
 
     @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def computing_in(self, precision: Precision) -> Classifier:
+        """The same model, not a copy, that scores in another number format."""
+        return replace(self, card=self.card.model_copy(update={"precision": precision}))
+
+    @property
     def head_has_bias(self) -> bool:
         """Does the head add a number to each label's score? A decoder's `score` does not."""
         parts = (getattr(self.plain, name) for name in self.head)
@@ -88,9 +96,8 @@ class Classifier:
         """Scores before the sigmoid, float32 [B, L], without gradient; inputs int64 [B, T]."""
         import torch
 
-        device = next(self.model.parameters()).device
-        with torch.inference_mode(), autocast(device, self.card.precision):
-            out = self.model(**{key: value.to(device) for key, value in inputs.items()})
+        with torch.inference_mode(), autocast(self.device, self.card.precision):
+            out = self.model(**{key: value.to(self.device) for key, value in inputs.items()})
         return out.logits.float()
 
     def save(self, folder: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from train.data.encoding import Encoder, Encoding
-from train.data.order import scoring_batches
+from train.data.order import CPU_TOKENS_AT_ONCE, TOKENS_AT_ONCE, scoring_batches
 from train.errors import InputError, Problem
 from train.evaluation.operating_points import OperatingPoint, apply
 from train.evaluation.operating_points import read as read_points
@@ -19,6 +20,7 @@ from train.loop.checkpoints import MANIFEST, open_checkpoint
 from train.model.classifier import Classifier
 from train.model.classifier import load as load_classifier
 from train.model.precision import native_bf16
+from train.serving.draft import drafted
 from train.tracking.run import find
 
 if TYPE_CHECKING:
@@ -54,15 +56,19 @@ class Predictor:
         stopping: Callable[[], bool] = lambda: False,
         advance: Callable[[int], None] = lambda rows: None,
     ) -> np.ndarray | None:
-        """Float32 [n, L], in the order of `texts`, shared over the processes; None if it was stopped."""
+        """Float32 [n, L], in the order of `texts`, shared over the processes; None if it was stopped.
+
+        They are computed in the classifier's own number format.
+        """
         tokens = self.encoder(texts)
         lengths = np.array([min(len(sequence), self.encoder.tokens) for sequence in tokens], dtype=np.int64)
-        batches = scoring_batches(lengths)
+        most = CPU_TOKENS_AT_ONCE if self.classifier.device.type == "cpu" else TOKENS_AT_ONCE
+        batches = scoring_batches(lengths, most)
         if accelerator:
             batches = batches[accelerator.process_index :: accelerator.num_processes]
         return logits(
             self.classifier.logits,
-            self.encoder.batches(tokens, batches),
+            self.encoder.batches(tokens, batches, most),
             (len(texts), len(self.labels)),
             reduce=self.encoder.reduce,
             accelerator=accelerator,
@@ -75,9 +81,8 @@ class Predictor:
         return apply(self._points, found, self.labels)
 
     def predict(self, ids: Sequence[str], texts: Sequence[str]) -> list[Prediction]:
-        found = self.logits(texts)
-        assert found is not None  # nothing stops it
-        probabilities, flags = self.judge(found)
+        """Flags are those of the classifier's own number format; see `draft` for scores."""
+        probabilities, flags = self.judge(self._drafted(texts))
         return [
             Prediction(
                 id,
@@ -86,6 +91,21 @@ class Predictor:
             )
             for row, id in enumerate(ids)
         ]
+
+    def _drafted(self, texts: Sequence[str]) -> np.ndarray:
+        """Logits [n, L] that flag as `logits` does, most of them in bf16 where that is faster and was not
+        trained in."""
+        classifier = self.classifier
+        if classifier.card.precision == "bf16" or not native_bf16(classifier.device):
+            return _all(self, texts)
+        draft = Predictor(classifier.computing_in("bf16"), self._points)
+        return drafted(partial(_all, draft), partial(_all, self), lambda found: self.judge(found)[1], texts)
+
+
+def _all(predictor: Predictor, texts: Sequence[str]) -> np.ndarray:
+    found = predictor.logits(texts)
+    assert found is not None  # nothing stops it
+    return found
 
 
 def load_for_scoring(folder: Path) -> Classifier:

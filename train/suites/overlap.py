@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from train.data.corpus import Corpus
-from train.suites.rows import TestSet
+from train.suites.rows import TestSet, rows
+from train.suites.suite import Part, Suite
 
 THRESHOLD = 0.7
 GRAM = 5
@@ -58,12 +59,12 @@ def overlaps(
 ) -> dict[str, list[Overlap]]:
     """By set: its rows that have a near text in the train split, in their order, each with the nearest."""
     sets = list(test_sets)
-    rows = corpus.rows("train")
-    texts = (text for part in _chunks(rows) for text in corpus.texts(np.array(part)))
+    train = corpus.rows("train")
+    texts = (text for part in _chunks(train) for text in corpus.texts(np.array(part)))
     found = near_duplicates(texts, [text for asked in sets for text in asked.texts], threshold)
     order = np.lexsort((found.train, -found.similarity, found.suite))
     suite, first = np.unique(found.suite[order], return_index=True)
-    nearest = rows[found.train[order][first]]
+    nearest = train[found.train[order][first]]
     ids, sources = corpus.column("id", nearest), corpus.source[nearest]
     similarity = found.similarity[order][first]
     begins = np.cumsum([0, *(len(asked) for asked in sets)])
@@ -74,6 +75,11 @@ def overlaps(
         ]
         for asked, begin in zip(sets, begins, strict=False)
     }
+
+
+def suite_rows(corpus: Corpus, suites: Iterable[Suite], part: Part) -> list[TestSet]:
+    """What `overlaps` asks of suites. Raises InputError where one cannot be read."""
+    return [rows(suite, part, corpus.labels, corpus.encoder, suite.name) for suite in suites]
 
 
 def near_duplicates(

@@ -8,7 +8,7 @@ from typing import Any
 from train.errors import Failure, Problem
 from train.report.finished import Finished
 
-FIRST = 8
+FIRST = 5
 """Gaps that are shown unfolded; of unmeasured figures none are, only how many there are."""
 METRICS = {
     "fpr": "wrongly flagged",

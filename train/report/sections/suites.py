@@ -19,7 +19,8 @@ def content(run: Finished) -> dict[str, Any] | None:
 
 
 def _overview(run: Finished, name: str) -> dict[str, Any]:
-    """most: the label with the most flags, where no text of the suite knows it."""
+    """seen: how many of its texts training holds nearly word for word; most: the label with the most flags of
+    those that no text of the suite knows."""
     rates = {
         key.split("/")[1]: value
         for key, value in run.figures.items()
@@ -32,6 +33,7 @@ def _overview(run: Finished, name: str) -> dict[str, Any]:
         "found": run.value(f"{name}/any/recall", "positives"),
         "flagged": run.value(f"{name}/any/fpr", "n"),
         "flags": run.value(f"{name}/any/flags_per_1000", "texts"),
+        "seen": len(run.suites[name].get("in_training", [])),
         "most": (most, rates[most]) if most is not None and rates[most] > 0 else None,
     }
 

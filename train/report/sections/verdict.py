@@ -54,7 +54,7 @@ def _headline(run: Finished, gates: list[Mapping[str, Any]]) -> tuple[str, str]:
         are = "is" if n == 1 else "are"
         unsure.append(f"{n} of {several(len(gates), 'gate')} {are} not shown to hold")
     if n := len(outcomes["open"]):
-        unsure.append(f"of {n} of {measured} it cannot be told on real text")
+        unsure.append(f"there are too few real texts to tell for {n} of {measured}")
     if not standings:
         unsure.append("no real text was tested")
     elif run.unheard:

@@ -30,6 +30,7 @@ from train.report.finished import Finished
 from train.report.hardest import visible
 from train.report.page import CHAPTERS, write
 from train.report.sections import verdict
+from train.report.sections.duties import OUTCOMES
 from train.report.tables import tables
 from train.suites.conversations import conversations
 from train.suites.functionalities import functional

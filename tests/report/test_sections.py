@@ -338,7 +338,7 @@ def test_a_limit_on_precision_and_a_shortfall_are_told_in_words(run: Finished) -
     assert words.startswith("keeps its limit: it is right in 64.0% of its flags, going by 2,000 texts")
     assert "(limit: precision ≥ 30% where 10% of texts carry it)" in words
     assert "It finds 80.0% (79.0% to 81.0%) of those that do. It flags 5.00%" in words
-    assert words.endswith("On calibration text too (n = 1,200, 7 positive) no threshold was sure to keep it.")
+    assert words.endswith("On calibration text (n = 1,200, 7 positive) no threshold was sure to keep it.")
     point["shortfall"] = "it takes 299 negatives"
     words = verdict.sentence(standing(record, limit), record, point)
     assert words.endswith("no threshold was sure to keep it: it takes 299 negatives.")
@@ -356,7 +356,7 @@ def test_what_no_text_covers_of_the_duties_is_visible(run: Finished, page: Eleme
     assert told["primary-priority:pornography"] == "not trained" and told["illegal:hate"] == "measured"
     words = said(section)
     assert "Of 6 duties, 3 are measured on real text; 2 not at all and 1 not even trained for." in words
-    assert "No real text tells anything of primary priority content." in words
+    assert "No real text carries primary priority content." in words
     rows = {row.attributes.get("data-duty"): row for row in table(page, data_duties="all").all("tr")}
     for duty in run.final["duties"]:
         numbers = [cell.text for cell in rows[duty["code"]].all("td")]

@@ -67,7 +67,7 @@ def _headline(duties: list[dict[str, Any]]) -> str:
         if (of := [duty for duty in duties if duty["code"].startswith(f"{kind}:")])
         and all(duty["positives"] == 0 for duty in of)
     ]
-    nothing = f" No real text tells anything of {listed(silent)}." if silent else ""
+    nothing = f" No real text carries {listed(silent)}." if silent else ""
     return (
         f"Of {several(len(duties), 'duty', 'duties')}, {covered} {are} measured on real text{rest}.{nothing}"
     )

@@ -137,10 +137,10 @@ def sentence(standing: Standing, record: Record, point: Mapping[str, Any]) -> st
     if not point["feasible"]:
         missing = point.get("shortfall")  # runs of older versions do not say
         said.append(
-            f"On calibration text too (n = {point['n']:,}, {point['positives']:,} positive) no threshold was "
+            f"On calibration text (n = {point['n']:,}, {point['positives']:,} positive) no threshold was "
             f"sure to keep it{f': {missing}' if missing else ''}."
         )
-    return " ".join(part for part in said if part)
+    return " ".join(said)
 
 
 def limit(standing: Standing) -> str:
@@ -176,7 +176,8 @@ def _measured(standing: Standing) -> str:
 
 def _also(record: Record, metric: str) -> str:
     if record[metric] is None:
-        return ""
+        does, whom = ("finds", "carry it") if metric == "recall" else ("flags", "do not carry it")
+        return f"What it {does} cannot be told: under {ENOUGH} texts {whom}."
     low, high = record[f"{metric}_low"], record[f"{metric}_high"]
     does, whom = ("finds", "do") if metric == "recall" else ("flags", "do not")
     between = f" ({share(low)} to {share(high)})" if low is not None else ""

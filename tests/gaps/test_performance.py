@@ -138,5 +138,5 @@ def drawn(seed: int, group_size: int) -> Predictions:
 
 @pytest.mark.parametrize("group_size", [1, 4])
 def test_chance_makes_no_gaps(group_size: int) -> None:
-    """Of 20 runs without a weakness, each looked at in 600 places, at most one has a gap."""
-    assert sum(bool(searched(drawn(seed, group_size)).gaps) for seed in range(20)) <= 1
+    """Of 8 runs without a weakness, each held against 600 targets, none has a gap."""
+    assert not any(searched(drawn(seed, group_size)).gaps for seed in range(8))

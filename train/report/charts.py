@@ -10,9 +10,10 @@ import numpy as np
 from markupsafe import Markup
 
 from train.evaluation.curves import calibration, precision_recall
-from train.evaluation.metrics import ENOUGH
+from train.evaluation.metrics import ENOUGH, decided
 from train.evaluation.predictions import Predictions
 from train.evaluation.records import Record
+from train.evaluation.routing import risk_coverage as routed
 from train.report.svg import Chart, Line, draw, room
 
 BUCKETS = 150
@@ -131,6 +132,47 @@ def reliability(predictions: Predictions, record: Record) -> Figure:
     )
     each = f"{rows.min():,}" + (f" to {rows.max():,}" if rows.max() > rows.min() else "")
     return Figure(title, draw(chart), f"{len(rows)} bins of {each} texts, n = {int(rows.sum()):,}")
+
+
+def risk_coverage(predictions: Predictions, label: str, area: float) -> Figure:
+    """How many of the surest decisions are wrong; `area`: the AURC of the run."""
+    covered, wrong = routed(predictions, label)
+    title = f"Wrong decisions: {label}"
+    chart = Chart(
+        f"{title}: {wrong[-1]:.1%} of all, {area:.1%} on average over all shares decided",
+        "share decided by the machine, the surest first",
+        "share of them wrong",
+        (0, 1),
+        room(wrong, floor=0, ceiling=1),
+        [Line(covered, wrong)],
+    )
+    n = int(decided(predictions.targets[:, predictions.labels.index(label)]).sum())
+    return Figure(title, draw(chart), f"n = {n:,} texts; at the right, people decide none")
+
+
+def turns(label: str, seen: Mapping[int, Any]) -> Figure:
+    """Conversations found by the k-th turn, as counts; `seen`: turns -> the share of them, a Value."""
+    title = f"Found by turn: {label}"
+    known = {turn: value for turn, value in seen.items() if value.value is not None}
+    if not known:
+        return Figure(title, None, "insufficient: no harmful conversation")
+    x, values = list(known), list(known.values())
+    n = values[0].n
+    sure = [value for value in values if value.low is not None]
+    band = (x, [v.low * n for v in values], [v.high * n for v in values]) if len(sure) == len(x) else None
+    notes = [f"after turn {k}: {value.count} of {n}" for k, value in known.items()]
+    chart = Chart(
+        f"{title}: {values[0].count} of {n} after the first turn, {values[-1].count} after turn {x[-1]}",
+        "turns read",
+        "conversations found",
+        (0, max(x) + 0.5),
+        (0, n * 1.04),
+        [Line(x, [value.count for value in values], notes=notes)],
+        band=band,
+    )
+    return Figure(
+        title, draw(chart), f"n = {n} harmful conversations" + (", with 95% interval" if band else "")
+    )
 
 
 def _is_label(key: str, held_out: str) -> bool:

@@ -97,6 +97,21 @@ def draw(chart: Chart) -> Markup:
     return opening + Markup("").join(parts) + Markup("</svg>")
 
 
+def whisker(value: float, low: float | None, high: float | None, scale: Range, describes: str) -> Markup:
+    """A row of a table drawn: a dot at the value, a line over its interval, and where 0 is on the scale."""
+    width, middle, side = 150, 9, 6
+
+    def across(of: float) -> float:
+        return side + (width - 2 * side) * (of - scale[0]) / (scale[1] - scale[0])
+
+    parts = [_path([f"{across(0):.1f} 0", f"{across(0):.1f} {2 * middle}"], "axis")]
+    if low is not None and high is not None:
+        parts.append(_path([f"{across(low):.1f} {middle}", f"{across(high):.1f} {middle}"], "line c0"))
+    dot = Markup('<circle class="dot c0" cx="{:.1f}" cy="{}" r="4"/>').format(across(value), middle)
+    opening = Markup('<svg class="whisker" viewBox="0 0 {} {}" role="img" aria-label="{}">')
+    return opening.format(width, 2 * middle, describes) + Markup("").join([*parts, dot]) + Markup("</svg>")
+
+
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round values from low to high, 1, 2 or 5 times a power of ten apart."""
     rough = (high - low) / about

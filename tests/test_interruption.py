@@ -15,12 +15,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import write_rows
 from tests.processes import Launched, training
 
 pytestmark = pytest.mark.slow
 
 MakeRecipe = Callable[..., Path]
 PLAN = ["model.dropout=0.2", "train.steps=60", "evaluate.every=25 steps", "evaluate.patience=3"]
+
+
+SUITE = """
+schema: 1
+name: alike
+about: rows like those of training
+sources:
+  rows: {path: suite.csv, text: text, labels: {hate: hate, harassment: harassment}, licence: MIT}
+"""
 
 
 def losses(runs: Path, name: str) -> dict[int, float]:
@@ -58,7 +68,10 @@ def test_a_signal_saves_and_the_resume_equals_the_uninterrupted_run(
 ) -> None:
     """SIGTERM in mid-epoch, on one process then SIGINT of the resumed run; dropout on."""
     recipe = make_recipe()
-    plan = [*PLAN, f"model.base={request.getfixturevalue(base)}", f"loss={{kind: {loss}}}"]
+    write_rows(recipe.parent / "suite.csv", 60, seed=5)
+    (recipe.parent / "suite.yaml").write_text(SUITE)
+    judged = [f"evaluate.suites.test=[{recipe.parent}/suite.yaml]", "evaluate.perturbations=[typos]"]
+    plan = [*PLAN, *judged, f"model.base={request.getfixturevalue(base)}", f"loss={{kind: {loss}}}"]
     straight = training(recipe, [*plan, "name=straight"], processes)
     assert straight.wait() == 0, straight.said()
     stops = ((signal.SIGTERM, 17), (signal.SIGINT, 33)) if processes == 1 else ((signal.SIGTERM, 33),)
@@ -79,6 +92,8 @@ def test_a_signal_saves_and_the_resume_equals_the_uninterrupted_run(
     stopped, whole = (read(runs, name, "summary.json") for name in ("stopped", "straight"))
     assert stopped["processes"] == whole["processes"] == processes
     assert stopped["metrics"] == whole["metrics"]
+    assert stopped["metrics"]["suite.alike/any/recall"] is not None
+    assert "test/any/fpr_rise/perturbation=typos" in stopped["metrics"]
     assert stopped["reload_max_logit_difference"] == whole["reload_max_logit_difference"] == 0
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.data.location import name_of
+from train.evaluation.records import is_whole
 from train.files import json_text
 from train.loop.checkpoints import MANIFEST, TRAINER, restated
 from train.model.classifier import without_places
 from train.report.tables import tables
+from train.suites.suite import PREFIX
 from train.tracking.wandb_log import WandbLog
 
 if TYPE_CHECKING:
@@ -58,11 +60,17 @@ def begin(
 def end(wandb: WandbLog, folder: Path, summary: Mapping[str, Any]) -> None:
     """The summary's figures, tables by label and slice, curves, and the checkpoints of a finished run."""
     step = summary["selected_step"]
-    whole = {key: value for key, value in summary["metrics"].items() if key.count("/") == 2}
+    whole = {key: value for key, value in summary["metrics"].items() if _summed_up(key)}
     told = ("selected_step", "reload_max_logit_difference")
     wandb.summarise({**whole, **{key: summary[key] for key in told}})
     wandb.tables(step, tables(folder))
     wandb.checkpoints(folder / "checkpoints", summary["name"], TRAINER, _handed_over)
+
+
+def _summed_up(key: str) -> bool:
+    """A figure that runs are compared by: of a whole label, and of a suite as a whole."""
+    name = key.split("/")[0]
+    return key.count("/") == 2 and (not name.startswith(PREFIX) or is_whole(name))
 
 
 def _handed_over(checkpoint: Path) -> dict[str, str]:

@@ -17,6 +17,8 @@ from train.evaluation.predictions import Predictions
 from train.gaps.finding import GAPS, UNMEASURED, find, prevalences, read
 from train.gaps.held import held_out
 
+pytestmark = pytest.mark.slow
+
 DESIGNED = {"id", "label", "slice", "cause", "metric", "value", "ci", "n", "target", "action"}
 
 

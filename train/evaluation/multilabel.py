@@ -14,10 +14,9 @@ from typing import Any
 
 import datasets
 import evaluate
-import numpy as np
 
+from train.evaluation.lists import from_lists
 from train.evaluation.metrics import Figure, measure
-from train.evaluation.predictions import Predictions
 
 _INPUTS = """
 Args:
@@ -55,28 +54,4 @@ class Multilabel(evaluate.Metric):  # type: ignore[misc]
         name: str = "eval",
         recall_fpr: float = 0.01,
     ) -> dict[str, Figure]:
-        scores = np.array(predictions, dtype=np.float64)
-        targets = np.array(references, dtype=np.float32)
-        if scores.ndim != 2 or scores.shape != targets.shape:
-            raise ValueError(f"predictions {scores.shape} and references {targets.shape} must be one [n, L]")
-        n, width = scores.shape
-        names = tuple(labels) if labels is not None else tuple(f"label_{j}" for j in range(width))
-        if len(names) != width:
-            raise ValueError(f"{len(names)} labels for {width} columns")
-        if not ((scores >= 0) & (scores <= 1)).all():
-            raise ValueError("predictions must be probabilities from 0 to 1; apply a sigmoid to logits first")
-        at = [threshold[label] for label in names] if isinstance(threshold, Mapping) else threshold
-        nothing = np.full(n, "", dtype=object)
-        rows = Predictions(
-            ids=np.arange(n).astype(str).astype(object),
-            source=nothing,
-            group=nothing,
-            split=nothing,
-            synthetic=np.zeros(n, dtype=bool),
-            slices={},
-            labels=names,
-            targets=np.where(targets < 0, np.float32(np.nan), targets),
-            scores=scores,
-            flags=scores >= np.asarray(at),
-        )
-        return measure(rows, name, recall_fpr)
+        return measure(from_lists(predictions, references, labels, threshold), name, recall_fpr)

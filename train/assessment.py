@@ -10,7 +10,7 @@ import numpy as np
 from accelerate import Accelerator
 
 from train.data.corpus import Corpus
-from train.data.order import scoring_batches
+from train.data.order import scoring_batches, tokens_at_once
 from train.evaluation.intervals import intervals
 from train.evaluation.metrics import measure
 from train.evaluation.operating_points import OperatingPoint, apply
@@ -49,10 +49,13 @@ def split_logits(
     """Logits of a split's rows, float32 [n, L], shared over the processes; None if a signal cut it short."""
     rows = corpus.rows(split)
     classifier.model.eval()
-    batches = scoring_batches(corpus.lengths[rows])[accelerator.process_index :: accelerator.num_processes]
+    most = tokens_at_once(classifier.device.type)  # as Predictor has it: flags of bf16 depend on the padding
+    batches = scoring_batches(corpus.lengths[rows], most)
     return logits(
         classifier.logits,
-        corpus.encoder.batches(corpus.sequences(rows), batches),
+        corpus.encoder.batches(
+            corpus.sequences(rows), batches[accelerator.process_index :: accelerator.num_processes], most
+        ),
         (len(rows), len(corpus.labels)),
         reduce=corpus.encoder.reduce,
         accelerator=accelerator,

@@ -81,3 +81,8 @@ def scoring_batches(lengths: np.ndarray, tokens: int = TOKENS_AT_ONCE, rows: int
         batches.append(order[start:stop])
         start = stop
     return batches
+
+
+def tokens_at_once(device: str) -> int:
+    """Padded tokens to score together on a device of this type, such as cpu."""
+    return CPU_TOKENS_AT_ONCE if device == "cpu" else TOKENS_AT_ONCE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from train.data.encoding import Encoder, Encoding
-from train.data.order import CPU_TOKENS_AT_ONCE, TOKENS_AT_ONCE, scoring_batches
+from train.data.order import scoring_batches, tokens_at_once
 from train.errors import InputError, Problem
 from train.evaluation.operating_points import OperatingPoint, apply
 from train.evaluation.operating_points import read as read_points
@@ -62,7 +62,7 @@ class Predictor:
         """
         tokens = self.encoder(texts)
         lengths = np.array([min(len(sequence), self.encoder.tokens) for sequence in tokens], dtype=np.int64)
-        most = CPU_TOKENS_AT_ONCE if self.classifier.device.type == "cpu" else TOKENS_AT_ONCE
+        most = tokens_at_once(self.classifier.device.type)
         batches = scoring_batches(lengths, most)
         if accelerator:
             batches = batches[accelerator.process_index :: accelerator.num_processes]

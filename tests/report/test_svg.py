@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from train.report.svg import HEIGHT, WIDTH, Chart, Line, draw, room, ticks
+from train.report.svg import HEIGHT, WIDTH, Chart, Line, draw, room, ticks, whisker
 
 
 def drawn(**parts):
@@ -65,3 +65,11 @@ def test_room_holds_all_values_and_keeps_the_floor():
     assert room([]) == (-0.08, 1.08)
     low, high = room([1.0, 1.0], ceiling=1.02)
     assert low < 1 < high == 1.02
+
+
+def test_a_whisker_lies_where_its_scale_says() -> None:
+    drawn = whisker(0.5, 0.0, 1.0, (-1.0, 1.0), "a <b> row")
+    assert 'aria-label="a &lt;b&gt; row"' in drawn
+    assert 'd="M75.0 0L75.0 18"' in drawn  # 0 in the middle of the 150 there are
+    assert 'd="M75.0 9L144.0 9"' in drawn and 'cx="109.5"' in drawn
+    assert "line" not in whisker(0.5, None, None, (-1.0, 1.0), "no interval")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from train.evaluation.duties import TAXONOMY
 from train.report.finished import Finished
 from train.report.numbers import listed, several
 
@@ -99,5 +100,5 @@ def _serving(run: Finished, kind: str) -> list[str]:
     return [
         name
         for name, label in run.policy.labels.items()
-        if any(code.startswith(f"{kind}:") for codes in label.codes.values() for code in codes)
+        if any(code.startswith(f"{kind}:") for code in label.codes.get(TAXONOMY, ()))
     ]

@@ -265,7 +265,7 @@ def test_a_process_that_ended_is_continued_by_the_next_call(
         time.sleep(0.01)
     process.send_signal(signum)
     said = process.communicate(timeout=20)[1]
-    assert process.returncode == code
+    assert process.returncode == code, said
     assert "Traceback" not in said
     assert ("goes on where this one stopped" in said) == (signum == signal.SIGINT)
     assert left.read_bytes() == BODY[:HALF]

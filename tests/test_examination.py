@@ -163,3 +163,21 @@ def test_public_sources_kept_for_evaluation_are_no_training_data(
     place = f"data.sources.toy.path={tmp_path}/surge-toxicity/toxicity_en.csv"
     assert teensafe(["check", str(make_recipe()), place]) == 2
     assert "surge-toxicity is only to evaluate with" in capsys.readouterr().err
+
+
+def test_isotonic_calibration_is_another_run_and_only_where_asked(
+    make_recipe: Callable[..., Path], runs: Path
+) -> None:
+    recipe = str(make_recipe())
+    asked = ["train.steps=4", "evaluate.every=4 steps", "evaluate.calibration=any"]
+    assert load(recipe, asked).identity() != load(recipe, asked[:2]).identity()
+    assert "calibration" not in load(recipe).identity()["evaluate"]
+    assert train([recipe, *asked]) == 0
+    (run,) = runs.iterdir()
+    points = json.loads((run / "summary.json").read_text())["operating_points"]
+    assert {point["calibration"] for point in points.values()} <= {
+        "identity",
+        "temperature",
+        "platt",
+        "isotonic",
+    }

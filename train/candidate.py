@@ -9,7 +9,7 @@ import numpy as np
 
 from train.assessment import judge, predictions, split_logits
 from train.evaluation import operating_points
-from train.evaluation.calibration import foldable
+from train.evaluation.calibration import Kind, foldable
 from train.evaluation.gates import Gate
 from train.evaluation.operating_points import OperatingPoint
 from train.examination import Examiner
@@ -85,13 +85,14 @@ def fit_points(job: Job, classifier: Classifier, logits: np.ndarray) -> dict[str
     """Operating points under the policy, from the calibration split's logits [n, L]."""
     corpus, policy = job.resolved.corpus, job.resolved.recipe.policy
     rows = corpus.rows("calibration")
+    others: tuple[Kind, ...] = ("isotonic",) if job.resolved.recipe.evaluate.calibration == "any" else ()
     return operating_points.fit(
         {label: policy.labels[label].constraint for label in corpus.labels},
         corpus.targets[rows],
         logits,
         corpus.labels,
         corpus.column("group", rows),
-        foldable(classifier.head_has_bias),
+        (*foldable(classifier.head_has_bias), *others),
     )
 
 

@@ -118,6 +118,8 @@ class Recipe(Spec):
         for asked_later in ("gates", "prevalence", "suites", "perturbations"):
             del judging[asked_later]
         del content["policy"]["gates"]
+        if self.evaluate.calibration == "exportable":
+            del judging["calibration"]
         if self.evaluate.select.subject_to:
             judging["suites"] = [suite.digest() for suite in self.evaluate.suites.dev]
         else:

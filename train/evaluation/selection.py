@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
@@ -36,6 +36,9 @@ class Evaluation(Spec):
     patience: PositiveInt | None = None
     """Stop after this many evaluations without a better one; null never stops early."""
     select: Select = Select()
+    calibration: Literal["exportable", "any"] = "exportable"
+    """any: isotonic regression is a candidate, too, where the calibration split bears it. It does not fold into
+    a head, so such operating points cannot be handed over with the weights."""
     prevalence: Prevalence | dict[str, Prevalence] = 0.01
     """Share of the texts on your platform that carry a label, for all labels or by label: test sets hold far
     more, and precision depends on it. An assumption: state yours."""

@@ -238,7 +238,8 @@ def test_a_server_that_falls_silent_is_asked_again(
 
 
 CALL = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background has it ignored
 from pathlib import Path
 from train.data.fetch import fetch
 from train.data.public import PublicSource

@@ -37,8 +37,8 @@ class Evaluation(Spec):
     """Stop after this many evaluations without a better one; null never stops early."""
     select: Select = Select()
     calibration: Literal["exportable", "any"] = "exportable"
-    """any: isotonic regression is a candidate, too, where the calibration split bears it. It does not fold into
-    a head, so such operating points cannot be handed over with the weights."""
+    """any: isotonic regression is a candidate, too, where the calibration split bears it. It does not fold
+    into a head, so such operating points cannot be handed over with the weights."""
     prevalence: Prevalence | dict[str, Prevalence] = 0.01
     """Share of the texts on your platform that carry a label, for all labels or by label: test sets hold far
     more, and precision depends on it. An assumption: state yours."""

@@ -51,17 +51,18 @@ def split_logits(
     classifier.model.eval()
     most = tokens_at_once(classifier.device.type)  # as Predictor has it: flags of bf16 depend on the padding
     batches = scoring_batches(corpus.lengths[rows], most)
-    return logits(
-        classifier.logits,
-        corpus.encoder.batches(
-            corpus.sequences(rows), batches[accelerator.process_index :: accelerator.num_processes], most
-        ),
-        (len(rows), len(corpus.labels)),
-        reduce=corpus.encoder.reduce,
-        accelerator=accelerator,
-        stopping=stopping,
-        advance=advance,
-    )
+    with classifier.folded():
+        return logits(
+            classifier.logits,
+            corpus.encoder.batches(
+                corpus.sequences(rows), batches[accelerator.process_index :: accelerator.num_processes], most
+            ),
+            (len(rows), len(corpus.labels)),
+            reduce=corpus.encoder.reduce,
+            accelerator=accelerator,
+            stopping=stopping,
+            advance=advance,
+        )
 
 
 def predictions(

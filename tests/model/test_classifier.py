@@ -106,6 +106,9 @@ def test_qlora_quantizes_all_but_the_head_and_reloads(
     assert {p.dtype for _, p in [*body, *head]} == {torch.float32}
     classifier.save(tmp_path)
     assert np.array_equal(logits(load(tmp_path)), logits(classifier))
+    alone = logits(classifier)
+    with classifier.folded():
+        assert np.array_equal(logits(classifier), alone), "4-bit weights stay beside their adapters"
 
 
 def test_head_computes_in_float32_under_bf16_autocast(tiny_base: Path) -> None:

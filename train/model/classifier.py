@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from train.model.backbone import (
     quiet_loading,
     recompute_activations,
 )
+from train.model.folding import folded
 from train.model.precision import SCORING_ATTENTION, Precision, autocast, head_in_float32
 from train.spec import Spec
 
@@ -91,6 +93,10 @@ class Classifier:
             what = f"true, but {type(self.plain).__name__} cannot recompute its activations"
             raise InputError(Problem("train.gradient_checkpointing", what, "false for this model"))
         recompute_activations(self.plain)
+
+    def folded(self) -> AbstractContextManager[None]:
+        """While it lasts, `logits` is faster, and rounds differently, by no more than the precision does."""
+        return folded(self.model, [getattr(self.plain, name) for name in self.head], self.card.precision)
 
     def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Scores before the sigmoid, float32 [B, L], without gradient; inputs int64 [B, T]."""

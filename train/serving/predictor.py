@@ -66,15 +66,16 @@ class Predictor:
         batches = scoring_batches(lengths, most)
         if accelerator:
             batches = batches[accelerator.process_index :: accelerator.num_processes]
-        return logits(
-            self.classifier.logits,
-            self.encoder.batches(tokens, batches, most),
-            (len(texts), len(self.labels)),
-            reduce=self.encoder.reduce,
-            accelerator=accelerator,
-            stopping=stopping,
-            advance=advance,
-        )
+        with self.classifier.folded():
+            return logits(
+                self.classifier.logits,
+                self.encoder.batches(tokens, batches, most),
+                (len(texts), len(self.labels)),
+                reduce=self.encoder.reduce,
+                accelerator=accelerator,
+                stopping=stopping,
+                advance=advance,
+            )
 
     def judge(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(calibrated probabilities, flags), both [n, L], of logits [n, L]."""

@@ -185,6 +185,20 @@ def test_an_override_can_set_null_and_build_sections(write: Callable[..., Path])
     assert load(write(), ["labels=[hate]", "adapter={kind: full}"], {}).labels == ("hate",)
 
 
+def test_null_on_the_command_line_takes_back_what_a_file_says(write: Callable[..., Path]) -> None:
+    """Where null is no value of the key, its default holds; in a file it is a slip."""
+    path = write(
+        RECIPE + "evaluate: {gates: [test/hate/auroc >= 0.5], perturbations: [case], every: 5 steps}\n"
+    )
+    assert load(path, env={}).evaluate.gates
+    every = ["evaluate.gates=null", "evaluate.perturbations=null"]
+    recipe = load(path, every, {})
+    assert (recipe.evaluate.gates, recipe.evaluate.perturbations) == ((), ())
+    assert recipe.evaluate.every == load(path, env={}).evaluate.every
+    assert load(path, ["evaluate=null"], {}).evaluate == type(recipe.evaluate)()
+    assert told(only(path, *every, "train.lr=quick")) == ("command line", "train.lr: 'quick'")
+
+
 def test_a_section_without_its_kind_is_of_the_default_kind(write: Callable[..., Path]) -> None:
     path = write()
     recipe = load(path, ["loss.pos_weight=auto", "adapter.r=8"], {})

@@ -10,7 +10,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import UnionType
@@ -301,12 +301,35 @@ def build(spec: type[S], tree: Node, problems: list[Problem]) -> S | None:
     try:
         return spec.model_validate(tree.plain())
     except ValidationError as invalid:
+        lighter = _without_refused_nulls(spec, tree, [error["loc"] for error in invalid.errors()])
+        if lighter is not tree:
+            return build(spec, lighter, problems)
         for path, problem in _settle(spec, tree, [(e["loc"], e) for e in invalid.errors()], ()):
             around = (tree.get(*path[:n]) for n in range(len(path) + 1))
             told = problem in problems or any(node.broken for node in around if node)
             if not told or problem.what.endswith("unknown key"):
                 problems.append(problem)
         return None
+
+
+def _without_refused_nulls(spec: Model, tree: Node, refused: Iterable[Place]) -> Node:
+    """On the command line null takes back what the files say: where it is no value itself, the default holds."""
+    for place in refused:
+        path: list[str] = []
+        for key in map(str, place):  # pydantic adds the names of a union's members
+            path += [key] if tree.get(*path, key) is not None else []
+        node, (_, fields) = tree.get(*path), _described(spec, tree, tuple(path))
+        stated_there = node is not None and node.value is None and node.where == COMMAND_LINE
+        if stated_there and fields and not any(field.is_required() for field in fields):
+            tree = _without(tree, path)
+    return tree
+
+
+def _without(tree: Node, path: Sequence[str]) -> Node:
+    """The tree without the key at `path`."""
+    section = tree.section()
+    rest = {path[0]: _without(section[path[0]], path[1:])} if len(path) > 1 else {}
+    return replace(tree, value={key: node for key, node in section.items() if key != path[0]} | rest)
 
 
 def _settle(spec: Model, tree: Node, errors: Errors, path: Place) -> list[tuple[Place, Problem]]:

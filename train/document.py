@@ -313,7 +313,7 @@ def build(spec: type[S], tree: Node, problems: list[Problem]) -> S | None:
 
 
 def _without_refused_nulls(spec: Model, tree: Node, refused: Iterable[Place]) -> Node:
-    """On the command line null takes back what the files say: where it is no value itself, the default holds."""
+    """On the command line null takes back what files say: where it is no value itself, the default holds."""
     for place in refused:
         path: list[str] = []
         for key in map(str, place):  # pydantic adds the names of a union's members

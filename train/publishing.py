@@ -1,4 +1,7 @@
-"""What a run tells Weights & Biases: what goes in as it begins, what came out as it ends. Never a text."""
+"""What a run tells Weights & Biases: what goes in as it begins, what came out as it ends or is judged again.
+
+Never a text.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +25,18 @@ if TYPE_CHECKING:
 def begin(
     resolved: Resolved, folder: Path, precision: str, processes: int, resumed_from: int | None
 ) -> WandbLog:
-    """Open a W&B run whose config is the resolved recipe, less what is long (label texts, columns).
+    """Open a W&B run whose config is the resolved recipe, less what is long (label texts, columns, suites).
 
     The recipe without the places of data and base model, the lock of the run `folder`, and references to the
     data, go along as artifacts.
     """
     recipe = resolved.recipe
-    config = recipe.placeless()
-    del config["policy"]["labels"], config["data"]["sources"]
-    config |= {
-        "identity": resolved.identity,
-        "sources": resolved.sources,
-        "base": resolved.base,
+    config = _config(resolved) | {
         "precision": precision,
         "processes": processes,
         "resumed_from": resumed_from,
     }
-    name = f"{recipe.name}-{recipe.train.seed}"
-    wandb = WandbLog(recipe.track, folder, name, config, tags=resolved.corpus.labels)
+    wandb = WandbLog(recipe.track, folder, _name(resolved), config, tags=resolved.corpus.labels)
     lock = (folder / "recipe.lock").read_text(encoding="utf-8")
     wandb.recipe(recipe.name, {"recipe.yaml": recipe.to_yaml(places=False), "recipe.lock": lock})
     wandb.data(
@@ -59,12 +56,41 @@ def begin(
 
 def end(wandb: WandbLog, folder: Path, summary: Mapping[str, Any]) -> None:
     """The summary's figures, tables by label and slice, curves, and the checkpoints of a finished run."""
-    step = summary["selected_step"]
+    _judged(wandb, folder, summary)
+    wandb.checkpoints(folder / "checkpoints", summary["name"], TRAINER, _handed_over)
+
+
+def again(resolved: Resolved, folder: Path, summary: Mapping[str, Any]) -> None:
+    """A run that was judged again: what `end` tells but the checkpoints, as a W&B run of its own.
+
+    It joins the training's group as a job of type evaluate: a W&B run cannot rewrite its past.
+    """
+    track, config, labels = resolved.recipe.track, _config(resolved), resolved.corpus.labels
+    wandb = WandbLog(track, folder, _name(resolved), config, tags=labels, job_type="evaluate")
+    _judged(wandb, folder, summary)
+    wandb.finish()
+
+
+def _config(resolved: Resolved) -> dict[str, Any]:
+    config = resolved.recipe.placeless()
+    del config["policy"]["labels"], config["data"]["sources"]
+    asked = resolved.recipe.evaluate.suites
+    config["evaluate"]["suites"] = {
+        "dev": [suite.name for suite in asked.dev],
+        "test": [suite.name for suite in asked.test],
+    }
+    return config | {"identity": resolved.identity, "sources": resolved.sources, "base": resolved.base}
+
+
+def _name(resolved: Resolved) -> str:
+    return f"{resolved.recipe.name}-{resolved.recipe.train.seed}"
+
+
+def _judged(wandb: WandbLog, folder: Path, summary: Mapping[str, Any]) -> None:
     whole = {key: value for key, value in summary["metrics"].items() if _summed_up(key)}
     told = ("selected_step", "reload_max_logit_difference")
     wandb.summarise({**whole, **{key: summary[key] for key in told}})
-    wandb.tables(step, tables(folder))
-    wandb.checkpoints(folder / "checkpoints", summary["name"], TRAINER, _handed_over)
+    wandb.tables(summary["selected_step"], tables(folder))
 
 
 def _summed_up(key: str) -> bool:

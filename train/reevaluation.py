@@ -17,6 +17,7 @@ from train.judgement import judgement
 from train.lock import Resolved, resolve_again
 from train.loop.checkpoints import open_checkpoint
 from train.loop.signals import StopSignals
+from train.publishing import again
 from train.recipe import Recipe, load_suite
 from train.recipe import load as load_recipe
 from train.report.page import write as write_report
@@ -28,7 +29,7 @@ from train.tracking.run import find, lock, summary
 
 def evaluate(name: str, suites: Sequence[str], gates: Sequence[str]) -> dict[str, Any]:
     """The run's summary after its test split and suites were judged again; summary, predictions and report
-    are written.
+    are written, and W&B is told as the recipe's `track` says.
 
     suites, gates: files and lines that join those of the run's recipe, of which a suite of the same name is
     replaced. Raises InputError where the recipe's data are no longer what the run was trained on.
@@ -47,6 +48,7 @@ def evaluate(name: str, suites: Sequence[str], gates: Sequence[str]) -> dict[str
     final = {**summary(folder), **judged.summary()}
     write_json(folder / "summary.json", final)
     write_report(folder)
+    again(resolved, folder, final)
     return {"run": str(folder), **final}
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import GRAVE, RARE, SENTINEL
+from tests.conftest import GRAVE, RARE, SENTINEL, write_hostile_rows
+from train.cli import main as teensafe
 from train.evaluation.curves import precision_recall
 from train.evaluation.predictions import Predictions, sets
 from train.loop.checkpoints import open_checkpoint
@@ -172,6 +173,42 @@ def test_no_text_is_anywhere_in_what_wandb_was_given(told_once: Path, told: Told
     assert b"forum" in stored
     assert not [path for path in files if path.suffix == ".html"]
     assert SENTINEL in (told_once / "report.html").read_text(encoding="utf-8")
+
+
+SUITE = """
+schema: 1
+name: asked-later
+about: rows like those of training
+sources:
+  rows: {path: rows.csv, text: text, labels: {hate: hate, harassment: harassment}, licence: MIT}
+"""
+
+
+@pytest.mark.slow
+def test_a_run_judged_again_is_a_job_of_its_own_in_the_same_group(
+    told_once: Path, told: Told, tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, place = runs / told_once.name, tmp_path / "SECRETDIR"
+    shutil.copytree(told_once, run, ignore=shutil.ignore_patterns("wandb"))
+    place.mkdir()
+    write_hostile_rows(place / "rows.csv", 300, seed=9)
+    (place / "suite.yaml").write_text(SUITE)
+    monkeypatch.delenv("WANDB_DATA_DIR", raising=False)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert teensafe(["evaluate", str(run), "--suite", str(place / "suite.yaml")]) == 0
+    monkeypatch.setenv("WANDB_DATA_DIR", "")  # so that what the verb sets is taken back
+    again = Told(run)
+    assert (again.run["job_type"], told.run["job_type"]) == ("evaluate", "train")
+    assert again.run["run_group"] == told.run["run_group"]
+    assert again.run["config"]["update"]["identity"] == told.run["config"]["update"]["identity"]
+    figures = summary(run)["metrics"]
+    for key in ("suite.asked-later/any/recall", "test/macro/auprc"):
+        assert again.summary[key] == pytest.approx(figures[key])
+    assert [row["set"] for row in again.table("table/suites")] == ["suite.asked-later"]
+    assert {artifact["type"] for artifact in again.all("artifact")} == {"run_table"}
+    stored = b"".join(path.read_bytes() for path in (run / "wandb").rglob("*") if path.is_file())
+    for word in ("SECRETDIR", SENTINEL, GRAVE, RARE):
+        assert word.encode() not in stored
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ class WandbLog:
         name: str,
         config: Mapping[str, Any],
         tags: Sequence[str] = (),
-        job_type: Literal["train", "compare"] = "train",
+        job_type: Literal["train", "evaluate", "compare"] = "train",
     ) -> None:
         self._tracking, self._run, self.offline = tracking, None, False
         chosen = mode(tracking)

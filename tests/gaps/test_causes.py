@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.gaps.conftest import TRIAL, policy_of, predictions_of
+from train.evaluation.predictions import joined
 from train.gaps.few import ENOUGH_TO_LEARN, few
 from train.gaps.finding import Found, search
 from train.gaps.ground import Ground, from_lock
 from train.gaps.held import Held
-from train.gaps.obfuscation import disguised
+from train.gaps.obfuscation import disguised, turned
 from train.gaps.one_source import one_source
 from train.gaps.own_threshold import own_threshold
 
@@ -114,6 +116,67 @@ def test_disguised_writing_comes_from_the_summary() -> None:
     found = search(held, ground(), policy_of("x"), None, None, figures, intervals, {})
     assert [(gap["cause"], gap["value"]) for gap in found.gaps] == [("obfuscation", 0.4)]
     assert "perturbation=typos" in [place["slice"] for place in found.unmeasured]
+
+
+def of_disguises(*kinds: str) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Figures and intervals of a label that each kind costs much recall, the first the most."""
+    figures: dict[str, float] = {}
+    intervals = {}
+    for at, kind in enumerate(kinds):
+        drop = 0.6 - 0.1 * at
+        figures |= {
+            f"test/x/recall_drop/perturbation={kind}": drop,
+            f"test/x/positives/perturbation={kind}": 200,
+        }
+        intervals[f"test/x/recall_drop/perturbation={kind}"] = [drop - 0.05, drop + 0.05]
+    return figures, intervals
+
+
+def test_a_labels_disguises_are_one_gap_with_one_action() -> None:
+    figures, intervals = of_disguises("homoglyphs", "leetspeak+spacing", "algospeak_held_out")
+    held = [Held("held-out", predictions_of([1], [1]))]
+    (gap,) = search(
+        held,
+        ground(all=(300, 500)),
+        policy_of("x"),
+        None,
+        None,
+        figures,
+        intervals,
+        {},
+        steps=("confusables",),
+        turned=lambda trial: (f"an example of {trial.slice}",),
+    ).gaps
+    assert gap["slice"] == "perturbation=homoglyphs"
+    assert gap["examples"] == ["an example of perturbation=homoglyphs"]
+    assert [evidence["value"] for evidence in gap["evidence"]] == pytest.approx([0.6, 0.5, 0.4])
+    # a step that is on already is not advised, and coded words that are held out of training stay out
+    assert gap["action"]["filter"].startswith(
+        "model.normalise with leet, and a copy of each training text of x"
+    )
+    assert gap["action"]["where"]["perturbation"] == "homoglyphs, leetspeak+spacing, algospeak"
+    assert gap["action"]["rows"] == 300
+
+
+def test_examples_of_a_disguise_are_the_texts_that_it_turned(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    positive, made = [1, 1, 1, 0, 1, 1], [False] * 5 + [True]
+    clean = predictions_of(positive, [2, 2, -2, 2, 2, 2], synthetic=made)
+    parts = {"homoglyphs": [-1, 2, 2, -2, -3, -3], "leetspeak": [2, -9, 2, 2, 2, 2]}
+    said = joined(
+        [
+            predictions_of(positive, logits, synthetic=made, slices={"perturbation": [kind] * 6})
+            for kind, logits in parts.items()
+        ]
+    )
+    trial = replace(TRIAL, set="test", slice="perturbation=homoglyphs", metric="recall_drop")
+    assert turned(tmp_path, trial) == (), "a run that was judged without disguises has none"
+    clean.write(tmp_path / "predictions" / "test.parquet")
+    said.write(tmp_path / "predictions" / "test.disguised.parquet")
+    assert turned(tmp_path, trial) == ("4", "0")
+    assert turned(tmp_path, replace(trial, slice="perturbation=leetspeak")) == ("1",)
+    assert turned(tmp_path, replace(trial, set="test.synthetic")) == ("5",)
+    assert turned(tmp_path, replace(trial, metric="fpr_rise")) == ()
 
 
 def test_the_lock_counts_sources_and_nothing_else() -> None:

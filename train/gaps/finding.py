@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from train.data.corpus import Corpus
+from train.data.normalise import Step
 from train.document import COMMAND_LINE
 from train.errors import Failure, InputError, Problem
 from train.evaluation.predictions import Bools
@@ -26,7 +27,7 @@ from train.gaps.gap import Gap, Trial
 from train.gaps.ground import Ground, from_corpus, from_lock
 from train.gaps.held import Held, data_of, held_out
 from train.gaps.noise import mislabelled
-from train.gaps.obfuscation import disguised
+from train.gaps.obfuscation import disguised, together, turned
 from train.gaps.performance import cells
 from train.gaps.share import discoveries
 from train.gaps.shortcut import Decide, shortcuts
@@ -78,6 +79,8 @@ def find(name: str, prevalence: Mapping[str, float] | None = None) -> Found:
         figures=of_run["metrics"],
         intervals=of_run["intervals"],
         prevalence={**stated, **(prevalence or {})},
+        steps=recipe.model.normalise,
+        turned=partial(turned, folder),
     )
     found = Found(found.gaps, found.unmeasured, notes)
     write_json(folder / GAPS, found.gaps)
@@ -125,8 +128,12 @@ def search(
     figures: Mapping[str, Any],
     intervals: Mapping[str, Any],
     prevalence: Mapping[str, float],
+    steps: Sequence[Step] = (),
+    turned: Callable[[Trial], tuple[str, ...]] = lambda trial: (),
 ) -> Found:
     """Every figure held against its target; of those beyond it, the ones that chance does not explain.
+
+    steps: of the model's normaliser; turned: ids of texts that a disguise turns, for a test of it.
 
     All tests, of all labels, places and kinds, are one family at a false discovery rate of 5%. A figure that
     is neither a gap nor proven to keep its target is unmeasured.
@@ -149,7 +156,13 @@ def search(
     candidates += [(test, partial(_vulnerable, test, policy)) for test in told]
     worse = discoveries(np.array([1.0 if test.p is None else test.p for test, _ in candidates]))
     gaps = [gap() for (_, gap), found in zip(candidates, worse, strict=True) if found]
-    gaps = _one_a_place(sorted(gaps, key=lambda gap: (-gap.harm, gap.trial.id)))
+    gaps = _united(sorted(gaps, key=lambda gap: (-gap.harm, gap.trial.id)), steps)
+    gaps = [
+        replace(gap, trial=replace(gap.trial, examples=turned(gap.trial)))
+        if gap.cause.cause == "obfuscation"
+        else gap
+        for gap in gaps
+    ]
     open_ = [
         test
         for (test, _), found in zip(candidates, worse, strict=True)
@@ -165,17 +178,20 @@ def _vulnerable(trial: Trial, policy: Policy) -> Gap:
     return Gap(trial, policy.labels[trial.label].tier, trial.told, ())
 
 
-def _one_a_place(gaps: list[Gap]) -> list[Gap]:
-    """A label's shortcuts in one source are one gap, the most harmful; the others are evidence of it."""
-    found: dict[tuple[str, ...], Gap] = {}
+def _united(gaps: list[Gap], steps: Sequence[Step]) -> list[Gap]:
+    """A label's shortcuts in one source are one gap, and its disguises in one set, the most harmful of them;
+    the others are evidence of it."""
+    found: dict[tuple[str, ...], list[Gap]] = {}
     for gap in gaps:
-        trial = gap.trial
-        shortcut = gap.cause.cause == "shortcut"
-        key = (trial.set, trial.label, str(trial.slice), "" if shortcut else trial.id)
-        first = found.setdefault(key, gap)
-        if first is not gap:
-            found[key] = replace(first, other=(*first.other, gap.cause))
-    return list(found.values())
+        trial, cause = gap.trial, gap.cause.cause
+        apart = {"shortcut": str(trial.slice), "obfuscation": trial.metric}.get(cause, trial.id)
+        found.setdefault((trial.set, trial.label, cause, apart), []).append(gap)
+    return [
+        together(same, steps)
+        if same[0].cause.cause == "obfuscation"
+        else replace(same[0], other=(*same[0].other, *(gap.cause for gap in same[1:])))
+        for same in found.values()
+    ]
 
 
 def _shortcuts(

@@ -65,8 +65,30 @@ def test_a_rate_has_to_be_shown_not_only_seen() -> None:
 def test_the_group_interval_counts_where_it_is_worse() -> None:
     figures, _ = rate(2, 1000)
     wide = {"suite.x/any/fpr": (0.0, 0.05)}
-    assert answer(Gate.parse("suite.x/any/fpr <= 0.01"), figures, {}).outcome == "held"
+    narrow = {"suite.x/any/fpr": (0.0, 0.003)}
+    assert answer(Gate.parse("suite.x/any/fpr <= 0.01"), figures, narrow).outcome == "held"
     assert answer(Gate.parse("suite.x/any/fpr <= 0.01"), figures, wide).outcome == "not shown"
+
+
+def test_many_texts_of_few_groups_hold_no_gate() -> None:
+    """They have no interval, and the exact bound would take them as independent."""
+    found = answer(Gate.parse("suite.x/any/fpr <= 0.01"), {"suite.x/any/fpr": 0.0, "suite.x/any/n": 5000}, {})
+    assert found.outcome == "not shown" and "too few groups" in found.said
+
+
+@pytest.mark.parametrize("metric", ["auprc", "auroc", "f1", "precision"])
+def test_a_figure_of_too_few_positives_holds_no_gate_whatever_its_interval(metric: str) -> None:
+    key = f"test/hate/{metric}"
+    figures = {key: 0.9, "test/hate/positives": 29, "test/hate/negatives": 900}
+    gate = Gate.parse(f"{key} >= 0.5")
+    assert "29 texts, under 30" in answer(gate, figures, {key: (0.8, 0.95)}).said
+    assert answer(gate, figures | {"test/hate/positives": 30}, {key: (0.8, 0.95)}).held
+
+
+def test_a_change_in_disguise_rests_on_the_class_it_is_about() -> None:
+    key, of = "test/hate/recall_drop/perturbation=case", "/perturbation=case"
+    figures = {key: 0.01, f"test/hate/positives{of}": 30, f"test/hate/negatives{of}": 4}
+    assert answer(Gate.parse(f"{key} <= 0.1"), figures, {key: (0.0, 0.05)}).held
 
 
 def test_a_ranking_figure_needs_its_interval() -> None:

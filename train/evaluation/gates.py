@@ -4,13 +4,14 @@
     test/harassment/recall/lang=* >= 0.3      the worst of all its slice values
     test/macro/auprc >= RUN - 0.01            not worse than another run's, on identical rows
 
-A gate holds only if the one-sided 95% bound of its figure does: what too few texts cannot show is not held.
+A gate holds only if the one-sided 95% bound of its figure does: what too few texts cannot show, or texts of too
+few groups, is not held.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,10 @@ RATES = {
     "found": "positives",
 }
 """Shares of a count, and which: these have an exact bound."""
+
+_CLASSES = ("positives", "negatives")
+_BEHIND = {"recall_drop": ("positives",), "fpr_rise": ("negatives",), "false_alarms": ("negatives",)}
+"""The counts that must be enough behind a figure that is no rate; default: _CLASSES."""
 
 _OF_TEXTS = {
     ("any", "fpr"): "n",
@@ -120,13 +125,14 @@ def _answer(gate: Gate, key: str, figures: Mapping[str, Any], intervals: Mapping
     from train.evaluation.metrics import ENOUGH
 
     value, n = figures[key], count_of(key, figures)
-    if value is None or (n is not None and n < ENOUGH):
-        few = f"{n} texts, under {ENOUGH}" if n is not None else "too few texts"
+    behind = n if n is not None else _fewest(key, figures)
+    if value is None or (behind is not None and behind < ENOUGH):
+        few = f"{behind} texts, under {ENOUGH}" if behind is not None else "too few texts"
         return Answer(gate.text, "not shown", key, value, None, n, f"{key} cannot be told from {few}")
-    bound = worst(key, value, n, intervals.get(key), gate.at_most)
-    if bound is None:
+    if (interval := intervals.get(key)) is None:
         what = f"{key} is {value:.4g}, without an interval: too few groups of texts to be sure"
         return Answer(gate.text, "not shown", key, value, None, n, what)
+    bound = worst(key, value, n, interval, gate.at_most)
     holds = bound <= gate.limit if gate.at_most else bound >= gate.limit
     kept = value <= gate.limit if gate.at_most else value >= gate.limit
     side = "at most" if gate.at_most else "at least"
@@ -138,17 +144,17 @@ def _answer(gate: Gate, key: str, figures: Mapping[str, Any], intervals: Mapping
 
 
 def worst(
-    key: str, value: float, n: int | None, interval: Any, at_most: bool, level: float = LEVEL
-) -> float | None:
+    key: str, value: float, n: int | None, interval: Sequence[float], at_most: bool, level: float = LEVEL
+) -> float:
     """The bound of a figure on its bad side: of a rate the worse of the group interval's end and the exact
-    one-sided one (see `standing`); of anything else the interval's end; None where there is neither."""
+    one-sided one (see `standing`); of anything else the interval's end."""
     from train.evaluation.intervals import clopper_pearson
 
-    ends = [] if interval is None else [float(interval[1] if at_most else interval[0])]
+    ends = [float(interval[1] if at_most else interval[0])]
     if _metric(key) in RATES and n:
         low, high = clopper_pearson(round(value * n), n, 2 * level - 1)
         ends.append(high if at_most else low)
-    return (max(ends) if at_most else min(ends)) if ends else None
+    return max(ends) if at_most else min(ends)
 
 
 def count_of(key: str, figures: Mapping[str, Any]) -> int | None:
@@ -160,6 +166,14 @@ def count_of(key: str, figures: Mapping[str, Any]) -> int | None:
     suffix = f"/{of[0]}" if of else ""
     n = figures.get(f"{set_}/{label}/{counted}{suffix}")
     return None if n is None else int(n)
+
+
+def _fewest(key: str, figures: Mapping[str, Any]) -> int | None:
+    """The fewest texts of a class behind a figure that is no rate; None where no class is counted."""
+    set_, label, metric, *of = key.split("/", 3)
+    suffix = f"/{of[0]}" if of else ""
+    counts = (figures.get(f"{set_}/{label}/{kind}{suffix}") for kind in _BEHIND.get(metric, _CLASSES))
+    return min((int(n) for n in counts if n is not None), default=None)
 
 
 def _metric(key: str) -> str:

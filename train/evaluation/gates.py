@@ -4,8 +4,8 @@
     test/harassment/recall/lang=* >= 0.3      the worst of all its slice values
     test/macro/auprc >= RUN - 0.01            not worse than another run's, on identical rows
 
-A gate holds only if the one-sided 95% bound of its figure does: what too few texts cannot show, or texts of too
-few groups, is not held.
+A gate holds only if the one-sided 95% bound of its figure does: what too few texts cannot show, or texts of
+too few groups, is not held.
 """
 
 from __future__ import annotations

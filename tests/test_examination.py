@@ -82,6 +82,7 @@ def test_mistakes_leave_the_run_as_it_was(
         (["--suite", str(tmp_path / "none.yaml")], "does not exist"),
         (["--suite", str(tmp_path / "odd.yaml")], "none.csv"),
         (["--gate", "harm < 3"], "is no gate"),
+        (["--gate", "test/macro/auprc >= no-such-run - 0.01"], "is no run"),
     ):
         assert teensafe(["evaluate", str(run), *arguments]) == 2
         assert complaint in capsys.readouterr().err

@@ -11,6 +11,7 @@ from accelerate.utils import gather_object
 
 from tests.updating import job_of, losses
 from train.files import write_json
+from train.job import end_process, take_leave
 from train.loop.memory import largest
 
 
@@ -28,7 +29,9 @@ def main() -> None:
     sizes = gather_object([largest(10, attempt, job.accelerator)])
     if job.accelerator.is_main_process:
         write_json(Path(sys.argv[2]), {"losses": found, "micro_batches": sizes})
-    job.accelerator.end_training()
+    job.accelerator.wait_for_everyone()
+    take_leave()
 
 
 main()
+end_process(0)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.errors import Failure, Interrupted, Problem, guarded
-from train.job import Job, main_first, shared, take_leave
+from train.job import Job, end_process, main_first, shared, take_leave
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -345,4 +345,4 @@ def _show(summary: dict[str, Any], as_json: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from train.data.order import Order, micro_batches
 from train.errors import Interrupted, TeensafeError
@@ -169,8 +171,21 @@ def shared(accelerator: Accelerator, value: str) -> str:
 
 
 def take_leave() -> None:
-    """Close the connections to other processes: their threads would abort an interpreter that ends."""
+    """Close the connections to other processes."""
     import torch
 
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def end_process(code: int) -> NoReturn:
+    """Exit with this code; of several processes, without the interpreter's own end.
+
+    Threads of a gloo group that DistributedDataParallel has used outlive the group (seen with torch 2.13),
+    and at times abort an interpreter that ends: "terminate called without an active exception".
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        os._exit(code)
+    sys.exit(code)

@@ -81,7 +81,8 @@ def _asked(recipe: Recipe, suites: Sequence[str], gates: Sequence[str]) -> Recip
 
     try:
         for text in gates:
-            Gate.parse(text)
+            if (other := Gate.parse(text).baseline) is not None:
+                find(other)  # before minutes of scoring
     except ValueError as wrong:
         raise InputError(Problem("--gate", str(wrong))) from None
     more = [load_suite(path) for path in suites]

@@ -113,4 +113,5 @@ def _score() -> int:
     accelerator.wait_for_everyone()
     sys.stdout.write(f"process {accelerator.process_index}: {len(found)} predictions\n")
     sys.stdout.flush()
+    torch.distributed.destroy_process_group()
     return 0

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from train.evaluation.intervals import clopper_pearson, intervals
-from train.evaluation.metrics import measure
+from train.evaluation.intervals import clopper_pearson, group_counts, intervals, resampled
+from train.evaluation.metrics import brier, measure
 from train.evaluation.predictions import Predictions
 
 
@@ -24,7 +24,17 @@ def _regrouped(rows: Predictions, group: list[str]) -> Predictions:
 def test_keys_are_keys_of_measure_and_intervals_hold_the_figure(random_predictions):
     rows = random_predictions(2500, width=3)
     figures, found = measure(rows, "test.a"), intervals(rows, "test.a", resamples=200)
-    per_label = ["auprc", "auroc", "auroc_within", "f1", "precision", "recall", "fpr", "recall@fpr=0.01"]
+    per_label = [
+        "auprc",
+        "auroc",
+        "auroc_within",
+        "f1",
+        "precision",
+        "recall",
+        "fpr",
+        "recall@fpr=0.01",
+        "brier",
+    ]
     expected = {f"test.a/{label}/{metric}" for label in rows.labels for metric in per_label}
     expected |= {f"test.a/macro/{metric}" for metric in ("auprc", "auroc", "f1")}
     expected |= {"test.a/any/fpr", "test.a/any/recall"}
@@ -32,6 +42,17 @@ def test_keys_are_keys_of_measure_and_intervals_hold_the_figure(random_predictio
     for key, (low, high) in found.items():
         assert type(low) is type(high) is float
         assert 0 <= low < figures[key] < high <= 1
+
+
+def test_brier_is_resampled_by_group_over_known_cells_with_their_soft_targets(random_predictions):
+    rows = random_predictions(300)
+    _, group = np.unique(rows.group, return_inverse=True)
+    drawn = resampled(rows, resamples=50, seed=7)
+    for j, label in enumerate(rows.labels):
+        known = np.isfinite(rows.targets[:, j])
+        counts = np.concatenate(list(group_counts(group, 50, 7)))[:, group[known]]
+        one_by_one = [brier(rows.targets[known, j], rows.scores[known, j], weights) for weights in counts]
+        np.testing.assert_allclose(drawn[f"{label}/brier"], one_by_one, rtol=1e-12)
 
 
 def test_equal_arguments_give_equal_intervals(random_predictions):

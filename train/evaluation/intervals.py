@@ -20,6 +20,7 @@ from train.evaluation.metrics import (
     Bools,
     Decisions,
     Floats,
+    Numbers,
     Ranking,
     WithinSources,
     allowed,
@@ -48,6 +49,7 @@ class _Label:
     ranking: Ranking | None  # None: only flags are judged
     within: WithinSources | None
     groups: Mapping[str, int]  # metric -> groups in its denominator
+    error: tuple[Floats, Floats] | None = None  # of each group: sum of squared errors, known cells; for Brier
 
     @property
     def sufficient(self) -> bool:
@@ -64,11 +66,12 @@ def intervals(
     recall_fpr: float = 0.01,
     ranked: bool = True,
 ) -> dict[str, tuple[float, float]]:
-    """(low, high) under the keys of `measure`, for auprc, auroc, auroc_within, f1, precision, recall, fpr and
-    recall@fpr of each label, the three macro figures, any/fpr and any/recall. A figure that has none, no key.
+    """(low, high) under the keys of `measure`, for auprc, auroc, auroc_within, f1, precision, recall, fpr,
+    recall@fpr and brier of each label, the three macro figures, any/fpr and any/recall. A figure that has
+    none, no key: ece never has one, since resampling a set can but raise it.
 
     The macro figures have one only if each sufficient label has. Equal arguments give equal intervals.
-    ranked: False leaves out what ranks (auprc, aurocs, recall@fpr), which cost most of the time.
+    ranked: False leaves out what scores decide (auprc, aurocs, recall@fpr, brier), most of the time's cost.
     """
     figures = measure(predictions, name, recall_fpr)
     labels, group = _labels(predictions, recall_fpr, ranked)
@@ -157,16 +160,29 @@ def _labels(predictions: Predictions, recall_fpr: float, ranked: bool) -> tuple[
         groups = {"f1": both, "precision": min(both, flags), "recall": plus, "fpr": minus}
         ranking: Ranking | None = None
         within: WithinSources | None = None
+        error: tuple[Floats, Floats] | None = None
         if ranked:
-            groups |= dict.fromkeys(("auprc", "auroc", "auroc_within", f"recall@fpr={recall_fpr:g}"), both)
+            of_scores = ("auprc", "auroc", "auroc_within", f"recall@fpr={recall_fpr:g}", "brier")
+            groups |= dict.fromkeys(of_scores, both)
             ranking = Ranking(positive, predictions.scores[rows, j])
             within = WithinSources(positive, predictions.scores[rows, j], predictions.source[rows])
-        labels.append(_Label(name, rows, positive, flag, ranking, within, groups))
+            error = _errors(predictions.targets[:, j], predictions.scores[:, j], group)
+        labels.append(_Label(name, rows, positive, flag, ranking, within, groups, error))
     (fair, flagged), (harm, found) = allowed(predictions), harmful(predictions)
     rows = np.flatnonzero(fair | harm)
     groups = {"fpr": len(np.unique(group[fair])), "recall": len(np.unique(group[harm]))}
-    labels.append(_Label("any", rows, harm[rows], np.where(harm, found, flagged)[rows], None, None, groups))
+    flag_any = np.where(harm, found, flagged)[rows]
+    labels.append(_Label("any", rows, harm[rows], flag_any, None, None, groups))
     return labels, group
+
+
+def _errors(target: Numbers, score: Numbers, group: Positions) -> tuple[Floats, Floats]:
+    """Of each group: the sum of squared errors (score less soft target) of its known cells, their number."""
+    known = np.isfinite(target)
+    error = (score[known].astype(np.float64) - target[known].astype(np.float64)) ** 2
+    sums = (np.bincount(group[known], each, int(group.max()) + 1) for each in (error, np.ones(len(error))))
+    total, cells = (np.asarray(each, dtype=np.float64) for each in sums)
+    return total, cells
 
 
 def _draws(
@@ -184,7 +200,11 @@ def _draws(
         for label in labels:
             if max(label.groups.values()) < enough_groups:
                 continue
-            for metric, values in _figures(label, counts[:, group[label.rows]], recall_fpr).items():
+            found = _figures(label, counts[:, group[label.rows]], recall_fpr)
+            if label.error is not None:
+                total, cells = ((counts * of_group).sum(axis=1) for of_group in label.error)
+                found["brier"] = np.divide(total, cells, out=np.full(len(total), np.nan), where=cells > 0)
+            for metric, values in found.items():
                 if label.groups.get(metric, 0) >= enough_groups:
                     parts.setdefault(f"{label.name}/{metric}", []).append(values)
     draws = {key: np.concatenate(values) for key, values in parts.items()}

@@ -24,7 +24,7 @@ _OF_BOTH = (
     "brier",
     "ece",
 )
-_WITH_INTERVAL = ("auprc", "auroc", "auroc_within", "f1", "precision", "recall", "fpr")
+_WITH_INTERVAL = ("auprc", "auroc", "auroc_within", "f1", "precision", "brier", "recall", "fpr")
 
 
 def shown(sets: Iterable[str]) -> list[str]:

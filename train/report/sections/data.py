@@ -18,12 +18,20 @@ def content(run: Finished) -> dict[str, Any]:
 
 
 def _mixture(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """splits in order, and sources: source -> {"rows": {split: n}, "labels": {label: {split: cell}}}."""
+    """splits in order, and sources: source -> {"rows": {split: n}, "labels": {label: {split: cell}},
+    "silent": of how many labels it says nothing}."""
     sources: dict[str, Any] = {}
     for cell in cells:
         source = sources.setdefault(cell["source"], {"rows": {}, "labels": {}})
         source["rows"][cell["split"]] = cell["rows"]
         source["labels"].setdefault(cell["label"], {})[cell["split"]] = cell
+    for source in sources.values():
+        said = {
+            label: of_label
+            for label, of_label in source["labels"].items()
+            if any(cell["known"] for cell in of_label.values())
+        }
+        source |= {"labels": said, "silent": len(source["labels"]) - len(said)}
     return {"splits": list(dict.fromkeys(cell["split"] for cell in cells)), "sources": sources}
 
 

@@ -261,7 +261,7 @@ def _finish(job: Job, root: Path, progress: Progress) -> dict[str, Any]:
     add(best, POINTS)
     for name, part in found.items():
         part.write(job.run.folder / "predictions" / f"{name}.parquet")
-    judged = judgement(job.resolved, job.run.folder, found)
+    judged = judgement(job.resolved, found)
     # dev as every checkpoint was judged (plain sigmoid, flags at .5); the rest at the operating points.
     # Figures of calibration would flatter: the points were fitted on it
     judged.figures.update(chosen.figures)

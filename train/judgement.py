@@ -14,6 +14,7 @@ import numpy as np
 
 from train.assessment import judge
 from train.comparison.gate import not_worse
+from train.comparison.shared import divided
 from train.errors import InputError
 from train.evaluation.duties import by_duty, duties
 from train.evaluation.gates import Answer, Gate, answer, answer_paired
@@ -67,11 +68,10 @@ class Judgement:
         }
 
 
-def judgement(resolved: Resolved, folder: Path, found: Mapping[str, Predictions]) -> Judgement:
+def judgement(resolved: Resolved, found: Mapping[str, Predictions]) -> Judgement:
     """Of a run's predictions by name: `calibration`, `test`, and what Examiner.everything gives.
 
-    folder: the run's, whose predictions are written, for gates that name another run. Raises InputError where
-    a suite's files are gone.
+    Raises InputError where a suite's files are gone.
     """
     figures: Figures = {}
     bounds: Bounds = {}
@@ -89,7 +89,7 @@ def judgement(resolved: Resolved, folder: Path, found: Mapping[str, Predictions]
             {**asdict(duty), "outcome": duty.outcome}
             for duty in duties(test.select(~test.synthetic), recipe.policy)
         ],
-        tuple(_answer(Gate.parse(gate), figures, bounds, folder) for gate in gates),
+        tuple(_answer(Gate.parse(gate), figures, bounds, found) for gate in gates),
     )
 
 
@@ -176,12 +176,12 @@ def _about(resolved: Resolved, found: Mapping[str, Predictions]) -> dict[str, di
     }
 
 
-def _answer(gate: Gate, figures: Figures, bounds: Bounds, folder: Path) -> Answer:
+def _answer(gate: Gate, figures: Figures, bounds: Bounds, found: Mapping[str, Predictions]) -> Answer:
     if gate.baseline is None:
         return answer(gate, figures, bounds)
 
     def paired(name: str, key: str) -> tuple[float | None, float | None, float | None, int]:
-        told = not_worse(folder, find(name), key, gate.limit)
+        told = not_worse(divided(found), find(name), key, gate.limit)
         return told.difference, told.low, told.high, told.n
 
     try:

@@ -43,7 +43,7 @@ def evaluate(name: str, suites: Sequence[str], gates: Sequence[str]) -> dict[str
     for set_, part in found.items():
         part.write(folder / "predictions" / f"{set_}.parquet")
     calibration = Predictions.read(folder / "predictions" / "calibration.parquet")
-    judged = judgement(resolved, folder, {"calibration": calibration, **found})
+    judged = judgement(resolved, {"calibration": calibration, **found})
     judged.figures.update(progress.figures)
     final = {**summary(folder), **judged.summary()}
     write_json(folder / "summary.json", final)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def run(trained_once: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / folder.name, symlinks=True))
 
 
-def summary(folder: Path) -> dict[str, object]:
+def summary(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "summary.json").read_text()))
 
 
@@ -89,6 +90,21 @@ def test_nothing_is_written_for_wrong_input(run: Path, capsys: pytest.CaptureFix
     assert main(["baseline", str(run), "tfidf"]) == 2
     assert "is not finished" in capsys.readouterr().err
     assert not (run / "baselines").exists()
+
+
+def test_a_gate_asks_the_baseline_not_its_run(run: Path, words: Path, tmp_path: Path) -> None:
+    """A list without a word finds nothing, however well the run does against the run that the gate names."""
+    words.write_text("schema: 1\nname: toy\nlabels:\n  hate: {en: [no such word]}\n")
+    other = shutil.copytree(run, tmp_path / "other", symlinks=True)
+    recipe = run / "recipe.yaml"
+    gate = f"test/harassment/auprc >= {other} - 0.01"
+    recipe.write_text(recipe.read_text().replace("gates: []\n  suites", f"gates: ['{gate}']\n  suites"))
+    assert main(["baseline", str(run), "keywords", "--keywords", str(words)]) == 0
+    final, of_run = summary(run / "baselines" / "keywords"), summary(run)
+    (told,) = final["gates"]
+    key = "test/harassment/auprc"
+    assert told["gate"] == gate
+    assert told["value"] == pytest.approx(final["metrics"][key] - of_run["metrics"][key]) != 0
 
 
 @pytest.mark.slow

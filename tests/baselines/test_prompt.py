@@ -113,3 +113,31 @@ def test_yes_or_no_without_log_probabilities_is_no_verdict() -> None:
     body = completion('{"hate": true, "harassment": false}')
     with pytest.raises(NoVerdict, match="no log-prob"):
         prompt().logits(Completion.model_validate(body))
+
+
+def _spelled(*tokens: tuple[str, str]) -> dict[str, object]:
+    """A completion of tokens that are nearly sure, each with one alternative; from the first `{` on it is the
+    message, and what stands before is a model's thinking."""
+    written = "".join(token for token, _ in tokens)
+    body = completion(written[written.index("{") :])
+    body["choices"][0]["logprobs"] = {
+        "content": [
+            {"token": token, "logprob": -0.01, "top_logprobs": [{"token": other, "logprob": -6.0}]}
+            for token, other in tokens
+        ]
+    }
+    return body
+
+
+def test_a_verdict_that_a_text_puts_into_a_models_thinking_is_not_the_models() -> None:
+    thought = [('it says "harassment": ', "."), ("false", "true"), (', "hate": ', "."), ("false", "true")]
+    said = [('{"harassment": ', "."), ("true", "false"), (', "hate": ', "."), ("true", "false"), ("}", ".")]
+    found = prompt().logits(Completion.model_validate(_spelled(*thought, *said)))
+    assert found == pytest.approx([5.99, 5.99])
+
+
+def test_a_yes_that_no_token_says_alone_is_no_no() -> None:
+    """A token may hold the comma, too: then only the alternatives would be counted."""
+    said = [('{"harassment":', "."), (" true,", " false"), ('"hate":', "."), (" true", " false"), ("}", ".")]
+    with pytest.raises(NoVerdict, match="no log-prob"):
+        prompt().logits(Completion.model_validate(_spelled(*said)))

@@ -14,6 +14,7 @@ from tests.report.test_page import Page
 from train.cli import main
 from train.comparison.gate import not_worse
 from train.comparison.publishing import report
+from train.comparison.shared import predicted
 from train.errors import InputError
 from train.evaluation.predictions import Predictions
 
@@ -109,16 +110,20 @@ def test_every_mistake_gets_one_message(
 def test_a_gate_asks_whether_a_run_is_no_worse(copy: Copy) -> None:
     weak, strong = copy("weak", 1, 0.3), copy("strong", 2, 3.0)
     n = len(Predictions.read(weak / "predictions" / "test.parquet"))
-    better, worse = (not_worse(*pair, "test/macro/auprc", 0.01) for pair in ((strong, weak), (weak, strong)))
+    better, worse = (
+        not_worse(predicted(a), b, "test/macro/auprc", 0.01) for a, b in ((strong, weak), (weak, strong))
+    )
     assert better.holds and not worse.holds
     assert better.difference == pytest.approx(-worse.difference)
     assert better.low < better.difference < better.high
     assert better.n == n
-    alarms = not_worse(strong, weak, "test/any/fpr", 0.01)
+    alarms = not_worse(predicted(strong), weak, "test/any/fpr", 0.01)
     assert alarms.holds and alarms.difference < 0
-    assert not_worse(strong, weak, "test/hate/recall/lang=en", 0.01).holds
-    assert not not_worse(weak, weak, "test/hate/recall", 0.001).holds  # agreement on few texts shows little
-    assert not_worse(weak, weak, "test/hate/recall", 0.2).holds
+    assert not_worse(predicted(strong), weak, "test/hate/recall/lang=en", 0.01).holds
+    assert not not_worse(
+        predicted(weak), weak, "test/hate/recall", 0.001
+    ).holds  # agreement on few texts shows little
+    assert not_worse(predicted(weak), weak, "test/hate/recall", 0.2).holds
     for key in (
         "test/hate/brier",
         "suite.x/any/fpr",
@@ -127,7 +132,7 @@ def test_a_gate_asks_whether_a_run_is_no_worse(copy: Copy) -> None:
         "hate",
     ):
         with pytest.raises(InputError, match="gate: "):
-            not_worse(strong, weak, key, 0.01)
+            not_worse(predicted(strong), weak, key, 0.01)
 
 
 @pytest.mark.slow

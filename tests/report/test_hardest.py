@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ESCALATED, POLICY
 from train.lock import resolve
 from train.recipe import load
 from train.report.hardest import Shown, look_up
 
 
+@pytest.mark.parametrize("synthetic", [False, True])
 def test_a_text_of_tier_3_is_withheld_whichever_of_its_rows_stands_for_it(
-    make_recipe: Callable[..., Path], tmp_path: Path
+    make_recipe: Callable[..., Path], tmp_path: Path, synthetic: bool
 ) -> None:
-    """The twin's label is one that is not trained, in a source that is not the standing row's."""
+    """The twin's label is one that is not trained, in a source that is not the standing row's; a synthetic
+    twin is in no split at all."""
     recipe = make_recipe(rows=200)
     (tmp_path / "policy.yaml").write_text(POLICY + ESCALATED)
     lines = (tmp_path / "rows.csv").read_text().splitlines()
@@ -25,7 +29,8 @@ def test_a_text_of_tier_3_is_withheld_whichever_of_its_rows_stands_for_it(
             f"{line.split(',')[0].upper()},0,{float(n in grave)}" for n, line in enumerate(lines[1:101])
         )
     )
-    mapping = "{path: twins.csv, text: text, labels: {hate: hate, grooming: grooming}, licence: MIT}"
+    labels = "labels: {hate: hate, grooming: grooming}"
+    mapping = f"{{path: twins.csv, text: text, {labels}, licence: MIT, synthetic: {str(synthetic).lower()}}}"
     recipe.write_text(recipe.read_text().replace("  sources:\n", f"  sources:\n    z: {mapping}\n"))
     resolved = resolve(load(recipe, ["labels=[hate]"]))
     (tmp_path / "recipe.yaml").write_text(resolved.recipe.to_yaml())

@@ -328,6 +328,67 @@ def test_ship_needs_gates_limits_and_real_text(run: Finished) -> None:
     assert told["headline"] == "It cannot be told yet whether to ship: no real text was tested."
 
 
+def test_a_limit_kept_by_finding_nothing_or_told_on_one_side_is_no_pass(run: Finished) -> None:
+    def headline(**changed: Any) -> str:
+        more = {f"test/hate/{metric}": value for metric, value in changed.items()}
+        final = {**run.final, "metrics": run.figures | more}
+        return _headline(replace(run, final=final), [], (0.01, 0.02))
+
+    assert headline(recall=0.0) == "Do not ship yet: 1 of 2 labels finds nothing on real text."
+    for positives in (0, 29):
+        assert headline(recall=None, positives=positives) == (
+            "It cannot be told yet whether to ship: what is found cannot be told for 1 of 2 labels: under 30 "
+            "real texts that do carry it."
+        )
+
+
+def test_a_gates_words_are_of_what_it_asks() -> None:
+    gate = {"value": -0.01, "bound": 0.005, "n": 500, "outcome": "held", "said": "it differs"}
+    assert verdict.gate_words({**gate, "gate": "test/any/fpr <= RUN + 0.01", "key": "test/any/fpr"}) == (
+        "it differs."
+    )
+    gate |= {"value": 0.01, "bound": 0.02}
+    for gated, words in (
+        ("test/any/fpr <= 0.1", "Of 500 allowed texts of test, 1.00% are flagged, "),
+        ("test/hate/fpr <= 0.1", "Of 500 texts of test that do not carry hate, 1.00% are flagged for hate, "),
+        ("suite.x/hate/recall >= 0.1", "Of 500 texts of suite x that carry hate, 1.00% are found for hate, "),
+    ):
+        said_ = verdict.gate_words({**gate, "gate": gated, "key": gated.split()[0]})
+        assert said_.startswith(words)
+        assert f"at {'most' if '<=' in gated else 'least'} 2.00%" in said_
+
+
+def test_too_few_texts_never_read_as_a_pass(run: Finished, made: Path, tmp_path: Path) -> None:
+    """Each sentence that says what was not found needs texts that could have shown it."""
+    figures, bounds = dict(run.figures), dict(run.bounds)
+    for key in run.figures:
+        _, label, metric, *_ = key.split("/")
+        if metric == "positives" and key.endswith("/lang=ko"):
+            figures[key] = 29
+        if metric == "recall_drop":
+            figures[key] = 0.0
+        if metric == "positives" and label == "hate" and "/perturbation=" in key:
+            figures[key] = 29
+        if metric in ("source_auc", "source_auc_positives"):
+            bounds.pop(key, None)
+    few = _build([[np.nan, np.nan, 0.0]] * 4, [[0.9, 0.1, 0.1]] * 4, labels=LABELS)
+    figures |= flag_rates(few, "suite.few")[0]
+    suites = {**run.suites, "suite.few": {**run.suites["suite.frames"], "name": "few", "rows": 4}}
+    folder = Path(shutil.copytree(made, tmp_path / "few"))
+    final = {**run.final, "metrics": figures, "intervals": bounds, "suites": suites}
+    (folder / "summary.json").write_text(json.dumps(final))
+    write(folder)
+    page = Page(folder / "report.html").root
+    whom = said(page.all("section", id="whom")[0])
+    assert "Insufficient: no label has 30 harmful texts in English and in another language." in whom
+    assert "Insufficient: too few texts of several sources" in whom
+    assert "No score tells" not in whom and "No language with" not in whom
+    disguised = said(page.all("section", id="disguises")[0])
+    assert "No disguise hides what it finds of harassment, all that has enough texts." in disguised
+    (row,) = table(page, data_suites=None).all("tr", data_suite="suite.few")
+    assert said(row).endswith("insufficient 4 of 4 groominginsufficient")
+
+
 def test_a_limit_on_precision_and_a_shortfall_are_told_in_words(run: Finished) -> None:
     record = {"label": "hate", "positives": 1000, "negatives": 1000}
     for metric, value in (("recall", 0.8), ("fpr", 0.05)):
@@ -397,6 +458,10 @@ def test_a_conversation_found_early_is_read_beside_false_alarms(page: Element) -
     assert any(
         "12 of 12 after the first turn" in str(svg.attributes["aria-label"]) for svg in page.all("svg")
     )
+
+
+def test_a_delay_of_few_conversations_is_insufficient(page: Element) -> None:
+    assert "turns from onset to flag, in the middle of those found (insufficient)" in said(page)
 
 
 def test_swaps_name_the_group_most_at_risk(run: Finished, page: Element) -> None:

@@ -1,7 +1,7 @@
 """Verdicts that were paid for, kept as they arrive, so that nobody pays for one twice.
 
-One file a prompt and model, one line a text, in the cache folder. A text is known by its hash; none is
-written.
+One file a prompt, address and model, one line a text, in the cache folder. A text is known by its hash; none
+is written.
 """
 
 from __future__ import annotations

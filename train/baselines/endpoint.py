@@ -32,7 +32,7 @@ class Reply:
 
 
 class Endpoint:
-    """One model behind one address. Threads may ask together."""
+    """One model behind one address, `url`. Threads may ask together."""
 
     def __init__(self, url: str, model: str, key_name: str) -> None:
         """url: such as http://127.0.0.1:8080/v1; key_name: the variable that holds the key, which an endpoint
@@ -46,7 +46,7 @@ class Endpoint:
         place = urlsplit(url)
         if place.scheme not in ("http", "https") or not place.hostname:
             raise InputError(Problem("--endpoint", "is no address of a server", "https://HOST/v1"))
-        self.model = model
+        self.url, self.model = url, model
         self.name = f"{place.hostname}:{place.port}" if place.port else place.hostname
         self.is_loopback = is_loopback(place.hostname)
         key = os.environ.get(key_name)

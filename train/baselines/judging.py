@@ -20,6 +20,7 @@ from train.data.corpus import Corpus
 from train.data.encoding import Encoder
 from train.errors import InputError, Problem
 from train.evaluation import operating_points
+from train.evaluation.gates import Answer
 from train.evaluation.predictions import Predictions
 from train.evaluation.records import shown
 from train.evaluation.table import table
@@ -52,7 +53,7 @@ def baseline(name: str, kind: str, attempt: Baseline) -> dict[str, Any]:
     made = attempt(folder, resolved)
     told = {"seconds": time.perf_counter() - start, **made.told}
     about = {"kind": kind, **made.settings}
-    parts, final = _judged(resolved, folder, made, Terminal())
+    parts, final = _judged(resolved, made, Terminal())
     target = folder / FOLDER / kind
     if len(parts["test"]) < len(resolved.corpus.rows("test")):
         told["same_rows"] = f"{kind}-{SAME_ROWS}"
@@ -89,7 +90,7 @@ class Scorer:
 
 
 def _judged(
-    resolved: Resolved, folder: Path, made: Attempt, terminal: Terminal
+    resolved: Resolved, made: Attempt, terminal: Terminal
 ) -> tuple[dict[str, Predictions], dict[str, Any]]:
     """Predictions by name, of the rows that have a verdict, and the summary."""
     corpus, policy = resolved.corpus, resolved.recipe.policy
@@ -114,7 +115,7 @@ def _judged(
     # dev as every checkpoint is judged: the plain sigmoid, flags at .5
     dev = judge(seen("dev")).figures if "dev" in made.logits else {}
     metric = resolved.recipe.evaluate.select.metric
-    judged = judgement(resolved, folder, parts)
+    judged = judgement(resolved, parts)
     judged.figures.update(dev)
     return parts, {
         "status": "done",
@@ -129,12 +130,21 @@ def _judged(
 
 
 def _on_same_rows(folder: Path, rows: Predictions) -> tuple[dict[str, Predictions], dict[str, Any]]:
-    """The run's own test predictions of `rows`, and its summary with the figures of them alone."""
+    """The run's own test predictions of `rows`, and its summary with the figures of them alone.
+
+    What it says of all its rows, duties and gates, does not stand beside these.
+    """
     whole = Predictions.read(folder / "predictions" / "test.parquet")
     part = whole.select(np.isin(whole.ids, rows.ids))
     found = judge(part, with_intervals=True)
     bounds = {key: list(pair) for key, pair in found.intervals.items()}
-    final = summary(folder) | {"metrics": found.figures, "intervals": bounds, "suites": {}, "gates": []}
+    final = summary(folder)
+    said = "not asked of these rows alone"
+    gates = [
+        asdict(Answer(gate["gate"], "not shown", None, None, None, None, said))
+        for gate in final.get("gates", ())
+    ]
+    final |= {"metrics": found.figures, "intervals": bounds, "suites": {}, "duties": [], "gates": gates}
     return {"test": part}, final
 
 

@@ -104,7 +104,7 @@ class Prompt:
         if self.form == "percent":
             return [math.log((said[label] + 0.5) / (100.5 - said[label])) for label in self.labels]
         tokens = (choice.logprobs and choice.logprobs.content) or []
-        return [_certainty(tokens, label) for label in self.labels]
+        return [_certainty(tokens, label, said[label]) for label in self.labels]
 
     def _verdict(self, content: str) -> dict[str, Any]:
         try:
@@ -159,18 +159,22 @@ def _data(text: str) -> dict[str, str]:
     return {"role": "user", "content": f'{{"text": {written}}}'}
 
 
-def _certainty(tokens: Sequence[_Chosen], label: str) -> float:
+def _certainty(tokens: Sequence[_Chosen], label: str, held: bool) -> float:
     """log P(true) - log P(false) where the label's value begins; an answer that is not among the alternatives
-    is as likely as the least likely of them. Raises NoVerdict where the server gives no log-probabilities."""
+    is as likely as the least likely of them. Raises NoVerdict where the server gives no log-probabilities, or
+    none of the value that was said: a token may hold what follows it, too."""
     written = "".join(token.token for token in tokens)
-    value = re.search(rf'"{re.escape(label)}"\s*:\s*(?=true|false)', written)
-    if not value:
+    values = list(re.finditer(rf'"{re.escape(label)}"\s*:\s*(?=true|false)', written))
+    if not values:
         raise NoVerdict("no log-probabilities")
+    value = values[-1]  # some servers list a model's thinking before, which may repeat what the text says
     end = 0
     for token in tokens:
         end += len(token.token)
         if end > value.end():
             break
+    if not _begins("true" if held else "false", token.token):
+        raise NoVerdict("no log-probabilities")
     listed = {one.token: math.exp(max(one.logprob, LEAST)) for one in (*token.top_logprobs, token)}
     yes, no = (sum(p for said, p in listed.items() if _begins(word, said)) for word in ("true", "false"))
     if not (yes or no):

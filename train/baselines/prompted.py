@@ -73,7 +73,10 @@ def prompted(
         for row in chosen[split]:
             if answer := next(answers):
                 logits[split][row] = answer.logits
-        told[split]["no_verdict"] = int(np.isnan(logits[split][chosen[split], 0]).sum())
+        lost = chosen[split][np.isnan(logits[split][chosen[split], 0])]
+        harmful = (corpus.targets[corpus.rows(split)[lost]] > 0.5).any(axis=1)
+        # told apart: a model that refuses what is harmful is not judged on what it would have missed
+        told[split] |= {"no_verdict": len(lost), "no_verdict_harmful": int(harmful.sum())}
     settings = {"model": endpoint.model, "prompt": prompt.digest(), "form": prompt.form, "rows": asking.rows}
     cost = _cost([known[text] for text in texts if text in known], replies, time.perf_counter() - start)
     return Attempt(logits, None, settings, {"texts": told, "cost": cost})
@@ -103,7 +106,7 @@ def _ask(
 
     Raises Failure as soon as too many texts have no verdict, Interrupted.
     """
-    key = sha256_bytes(canonical_json([endpoint.model, prompt.digest()]).encode())
+    key = sha256_bytes(canonical_json([endpoint.url, endpoint.model, prompt.digest()]).encode())
     answers, over, lost = Answers(key), Event(), 0
     replies: list[Reply] = []
     known = {text: answer for text in texts if (answer := answers.get(text))}

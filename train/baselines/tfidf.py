@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from train.baselines.attempt import SPLITS, Attempt
+from train.errors import InputError, Problem
 from train.lock import Resolved
 
 WORDS, CHARACTERS, C = (1, 2), (2, 5), 3.0
@@ -18,7 +19,7 @@ def tfidf(folder: Path, resolved: Resolved) -> Attempt:
     """Fitted on the train rows; `folder` is not looked at.
 
     A soft label p counts as a positive example of weight p and a negative one of weight 1 - p; unknown cells
-    are left out.
+    are left out. Raises InputError where the train rows know a label's positives alone.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
@@ -29,6 +30,12 @@ def tfidf(folder: Path, resolved: Resolved) -> Attempt:
         TfidfVectorizer(analyzer="char_wb", ngram_range=CHARACTERS, min_df=3, sublinear_tf=True),
     )
     train = corpus.rows("train")
+    if sure := [
+        Problem(label, "train rows know no text without it", "some of both", "another baseline")
+        for column, label in enumerate(corpus.labels)
+        if not (corpus.targets[train, column] < 1).any()
+    ]:
+        raise InputError(sure)
     x = features.fit_transform(corpus.texts(train))
     models = [_fitted(x, corpus.targets[train, column]) for column in range(len(corpus.labels))]
 

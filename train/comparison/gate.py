@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,11 +25,12 @@ class NotWorse(NamedTuple):
     n: int
 
 
-def not_worse(run: Path, baseline: Path, metric_key: str, by: float) -> NotWorse:
+def not_worse(run: Mapping[str, Predictions], baseline: Path, metric_key: str, by: float) -> NotWorse:
     """Whether `run` is worse than `baseline` by at most `by`, with 95% confidence (one-sided, paired).
 
-    run, baseline: run folders with predictions. metric_key: `<set>/<label, macro or any>/<metric>`, or that
-    with `/<slice>=<value>`, of auprc, auroc, f1, recall and fpr. Of fpr, more is worse; of the others, less.
+    run: its sets, as `divided` gives them; baseline: a run folder with predictions. metric_key:
+    `<set>/<label, macro or any>/<metric>`, or that with `/<slice>=<value>`, of auprc, auroc, f1, recall and
+    fpr. Of fpr, more is worse; of the others, less.
     Raises InputError where the runs share no such figure.
     """
     name, label, metric, *of = (
@@ -37,7 +39,7 @@ def not_worse(run: Path, baseline: Path, metric_key: str, by: float) -> NotWorse
     if metric not in (*AREAS, *RATES):
         expected = f"<set>/<label, macro or any>/<metric>, of {', '.join((*AREAS, *RATES))}"
         raise _no_figure(metric_key, "cannot be held against a baseline", expected)
-    found = shared([predicted(baseline), predicted(run)], ["the baseline", "the run"], [name])
+    found = shared([predicted(baseline), run], ["the baseline", "the run"], [name])
     pair = found.parts.get(name, [])
     if not pair or label not in (*pair[0].labels, "macro", "any"):
         reasons = [out.reason for out in found.left_out if {out.set, out.label} & {name, label}]

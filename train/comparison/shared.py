@@ -42,17 +42,23 @@ class Shared:
 
 
 def predicted(folder: Path) -> dict[str, Predictions]:
-    """Every set of a run's test split and of its test suites; none that helped to choose the checkpoint."""
-    paths = [
-        folder / "predictions" / f"{SPLIT}.parquet",
-        *sorted((folder / "predictions").glob(f"{PREFIX}*.parquet")),
-    ]
-    found: dict[str, Predictions] = {}
-    for path in paths:
-        if path.is_file() and not path.stem.endswith("-dev"):
-            read = Predictions.read(path)
-            found |= sets(read.select(read.split == path.stem))
-    return found
+    """`divided`, of the predictions in a run's folder."""
+    paths = sorted((folder / "predictions").glob("*.parquet"))
+    return divided({path.stem: Predictions.read(path) for path in paths if _is_judged(path.stem)})
+
+
+def divided(found: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """Every set of the test split and of the test suites among predictions by name; none that helped to
+    choose the checkpoint."""
+    judged = sorted((name for name in found if _is_judged(name)), key=lambda name: (name != SPLIT, name))
+    parts: dict[str, Predictions] = {}
+    for name in judged:
+        parts |= sets(found[name].select(found[name].split == name))
+    return parts
+
+
+def _is_judged(name: str) -> bool:
+    return name == SPLIT or (name.startswith(PREFIX) and not name.endswith("-dev"))
 
 
 def shared(runs: Runs, letters: Sequence[str], names: Sequence[str]) -> Shared:

@@ -156,14 +156,22 @@ class Corpus:
 
     def write_split(self, path: Path) -> None:
         """What became of each row: id, group, source, split, united_with (the id of the row that stands for
-        all with this text, null for itself), left_out (why it is in no split, else null); no text."""
+        all with this text, null for itself), left_out (why it is in no split, else null); no text.
+
+        Of a row that is left out, united_with says which row of a split reads the same, if one does: what it
+        says of the text still decides whether the text may be shown.
+        """
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         columns = {name: self.table.column(name) for name in ("id", "group", "source")}
-        stands = np.where(self.united < 0, -1, self.row[self.united])
+        twin = self.table.column("twin").to_numpy()
+        order = np.argsort(twin[self.row])
+        ranked, standing = twin[self.row][order], self.row[order]
+        place = np.minimum(np.searchsorted(ranked, twin), len(ranked) - 1)
+        stands = np.where(ranked[place] == twin, standing[place], -1)
         other = pa.array(np.where(stands == np.arange(len(stands)), -1, stands))
         names = columns["id"].take(pc.if_else(pc.less(other, 0), None, other))
         columns |= {"split": pa.array(self.splits(), pa.string()), "united_with": names}

@@ -40,8 +40,11 @@ def _said(lines: list[dict[str, Any]]) -> dict[str, str]:
         for line in lines
         if line["recall"].told and line["label"] in english and english[line["label"]].told
     ]
-    gap, worst = max(behind, key=lambda one: one[0], default=(0.0, None))
-    if worst is None or gap <= 0:
+    behind = [one for one in behind if one[1]["lang"] != "en"]
+    if not behind:
+        return {"said": "Insufficient: no label has 30 harmful texts in English and in another language."}
+    gap, worst = max(behind, key=lambda one: one[0])
+    if gap <= 0:
         return {"said": "No language with enough texts is found less often than English."}
     base = english[worst["label"]].value
     said = (

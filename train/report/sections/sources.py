@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from train.evaluation.shortcuts import Alarm, alarms
+from train.evaluation.shortcuts import AMONG, Alarm, alarms
 from train.report.finished import Finished
 
 
@@ -16,7 +16,8 @@ def content(run: Finished) -> dict[str, Any] | None:
     ]
     if not areas and not words:
         return None
-    return {"alarms": _by_source(list(alarms(run.figures, run.bounds, "test"))), "words": words}
+    told = any(key.split("/")[2] in AMONG for key in run.bounds if key.startswith("test/"))
+    return {"told": told, "alarms": _by_source(list(alarms(run.figures, run.bounds, "test"))), "words": words}
 
 
 def _by_source(found: list[Alarm]) -> list[dict[str, Any]]:

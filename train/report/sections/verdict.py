@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from train.evaluation.gates import Gate
 from train.evaluation.metrics import ENOUGH
 from train.evaluation.records import Record
 from train.evaluation.standing import Standing
@@ -40,8 +41,11 @@ def _missed(table: Table, run: Finished) -> list[tuple[str, Value]]:
 
 
 def _headline(run: Finished, gates: list[Mapping[str, Any]]) -> tuple[str, str]:
-    """("holds", "broken" or "open", the sentence). Only gates and real text speak for shipping."""
-    standings = [s for table in run.whole if not table.synthetic for s in table.standings.values()]
+    """("holds", "broken" or "open", the sentence). Only gates and real text speak for shipping; a limit kept
+    by a label that finds nothing, or of which only one side is known, does not."""
+    real = [table for table in run.whole if not table.synthetic]
+    standings = [s for table in real for s in table.standings.values()]
+    records = {record["label"]: record for table in real for record in table.records}
     outcomes = {kind: [s for s in standings if s.outcome == kind] for kind in ("broken", "open")}
     unheld = {kind: [gate for gate in gates if gate["outcome"] == kind] for kind in ("broken", "not shown")}
     measured, labels = several(len(standings), "label"), several(len(run.final["labels"]), "label")
@@ -50,11 +54,18 @@ def _headline(run: Finished, gates: list[Mapping[str, Any]]) -> tuple[str, str]:
         against.append(f"{n} of {several(len(gates), 'gate')} {'is' if n == 1 else 'are'} broken")
     if n := len(outcomes["broken"]):
         against.append(f"{n} of {measured} {'breaks its' if n == 1 else 'break their'} limit on real text")
+    limited = [records[s.label] for s in standings if s.outcome == "holds"]
+    if n := sum(record["recall"] == 0 for record in limited):
+        against.append(f"{n} of {measured} {'finds' if n == 1 else 'find'} nothing on real text")
     if n := len(unheld["not shown"]):
         are = "is" if n == 1 else "are"
         unsure.append(f"{n} of {several(len(gates), 'gate')} {are} not shown to hold")
     if n := len(outcomes["open"]):
         unsure.append(f"there are too few real texts to tell for {n} of {measured}")
+    for metric, does, those in (("recall", "found", "do"), ("fpr", "wrongly flagged", "do not")):
+        if n := sum(record[metric] is None for record in limited):
+            few = f"under {ENOUGH} real texts that {those} carry it"
+            unsure.append(f"what is {does} cannot be told for {n} of {measured}: {few}")
     if not standings:
         unsure.append("no real text was tested")
     elif run.unheard:
@@ -77,17 +88,19 @@ def _headline(run: Finished, gates: list[Mapping[str, Any]]) -> tuple[str, str]:
 def gate_words(gate: Mapping[str, Any]) -> str:
     """A gate's answer in plain words where its figure is a share of texts; else as it says itself."""
     name, label, metric, *of = (gate["key"] or "//").split("/", 3)
-    if metric not in ("fpr", "recall") or gate["bound"] is None or gate["n"] is None or " - " in gate["gate"]:
+    asked = Gate.parse(gate["gate"])
+    is_share = metric in ("fpr", "recall") and asked.baseline is None  # with a baseline it is a difference
+    if not is_share or gate["bound"] is None or gate["n"] is None:
         return f"{gate['said']}."
     where = f"suite {name.removeprefix('suite.')}" if name.startswith("suite.") else name
     where += f" ({of[0]})" if of else ""
-    under = "" if label == "any" else f" for {label}"
-    kind, does, bound = (
-        ("allowed", "flagged", "at most") if metric == "fpr" else ("harmful", "found", "at least")
-    )
+    kind, does = ("allowed", "flagged") if metric == "fpr" else ("harmful", "found")
+    texts, under = f"{kind} texts of {where}", ""
+    if label != "any":  # a text that does not carry this label may carry another
+        texts, under = f"texts of {where} that {'do not ' * (metric == 'fpr')}carry {label}", f" for {label}"
     return (
-        f"Of {gate['n']:,} {kind} texts of {where}, {share(gate['value'])} are {does}{under}, with 95% "
-        f"confidence {bound} {share(gate['bound'])}."
+        f"Of {gate['n']:,} {texts}, {share(gate['value'])} are {does}{under}, with 95% "
+        f"confidence at {'most' if asked.at_most else 'least'} {share(gate['bound'])}."
     )
 
 

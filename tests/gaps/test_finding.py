@@ -16,6 +16,7 @@ from train.errors import Failure, InputError
 from train.evaluation.predictions import Predictions
 from train.gaps.finding import GAPS, UNMEASURED, find, prevalences, read
 from train.gaps.held import held_out
+from train.tracking.run import judged_digest, summary
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +52,7 @@ def test_gaps_of_a_run(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert SENTINEL not in said and GRAVE not in said
     assert "not a pass" in table
     assert read(own) == found  # the same run has the same gaps
+    assert json.loads((own / UNMEASURED).read_text())["judged"] == judged_digest(summary(own))
 
 
 def test_without_the_data_it_says_what_it_cannot_tell(own: Path) -> None:

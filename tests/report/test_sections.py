@@ -39,6 +39,7 @@ from train.suites.robustness import robustness
 from train.suites.subgroups import subgroups as of_groups
 from train.suites.subgroups import worst
 from train.suites.swaps import swaps
+from train.tracking.run import judged_digest
 
 LABELS = ("grooming", "harassment", "hate")
 POLICY = {
@@ -232,7 +233,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("recipe.lock", lock),
         ("status.json", {"code": "1"}),
         ("gaps.json", [gap]),
-        ("unmeasured.json", {"notes": [], "unmeasured": [{}] * 1234}),
+        ("unmeasured.json", {"notes": [], "unmeasured": [{}] * 1234, "judged": judged_digest(final)}),
     ):
         (folder / name).write_text(json.dumps(content))
     (folder / "metrics.jsonl").write_text('{"step": 1, "train/loss": 0.5}\n')
@@ -501,9 +502,12 @@ def test_the_worst_group_is_named_and_what_a_word_list_cannot_tell(run: Finished
         for label in ("harassment", "hate"):
             found = worst(run.figures, f"test/{label}/{metric}", "identity", most=False)
             assert found is not None
-            assert re.search(
-                rf"{found[0]}: harm[a-z]+ texts that mention it {words}.{{,60}} area {found[1]:.3f}", section
-            )
+            whole = run.figures[f"test/{label}/auroc"]
+            high = run.bounds.get(f"test/{label}/{metric}/identity={found[0]}", (0, 1))[1]
+            shown_below = f"harm[a-z]+ texts that mention it {words}.{{,60}} area"
+            expected = shown_below if high < whole else "lowest of the groups, .{,120}not shown.{,60} area"
+            area = f"{found[1]:.3f} [^;]*; of all texts {whole:.3f}"
+            assert re.search(rf"{found[0]}: {expected} {area}", section)
     assert "African American English" in section and "says nothing of who writes" in section
     assert "label that no real text speaks of" in section
     assert table(page, data_flags=None).values() == [run.figures["test/grooming/flags_per_1000"]]  # type: ignore[arg-type]
@@ -528,7 +532,12 @@ def test_gaps_have_cause_evidence_and_action(made: Path, page: Element, tmp_path
     assert "Likely cause: words the model cannot read. unknown words" in section
     assert "Do: change 59 texts: another base model." in section
     assert "1,234 figures rest on too few texts to tell, which is no pass." in section
+    assert "judged again" not in section
     own = Path(shutil.copytree(made, tmp_path / "own"))
+    final = json.loads((own / "summary.json").read_text())
+    final["metrics"]["test/hate/recall"] += 0.01
+    (own / "summary.json").write_text(json.dumps(final))
+    assert "The run was judged again since" in said(Page(write(own)).root.all("section", id="gaps")[0])
     (own / "gaps.json").write_text("{")
     with pytest.raises(Failure, match="teensafe gaps"):
         write(own)

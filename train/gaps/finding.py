@@ -36,7 +36,7 @@ from train.policy import Policy
 from train.recipe import load as load_recipe
 from train.serving.predictor import Predictor
 from train.tracking.run import find as find_run
-from train.tracking.run import lock, summary
+from train.tracking.run import judged_digest, lock, summary
 
 GAPS, UNMEASURED = "gaps.json", "unmeasured.json"
 _NEEDS_DATA = "training counts by slice, unknown tokens and shortcuts could not be looked at"
@@ -84,7 +84,8 @@ def find(name: str, prevalence: Mapping[str, float] | None = None) -> Found:
     )
     found = Found(found.gaps, found.unmeasured, notes)
     write_json(folder / GAPS, found.gaps)
-    write_json(folder / UNMEASURED, {"notes": notes, "unmeasured": found.unmeasured})
+    rest = {"notes": notes, "unmeasured": found.unmeasured, "judged": judged_digest(of_run)}
+    write_json(folder / UNMEASURED, rest)
     return found
 
 

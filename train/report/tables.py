@@ -63,8 +63,13 @@ def tables(folder: Path) -> dict[str, list[Record]]:
 def _suite(figures: Mapping[str, Any], bounds: records.Intervals, name: str) -> Record:
     """How much is found under any label, how much wrongly flagged, and the flags of 1,000 texts."""
     key = f"{name}/any/flags_per_1000"
-    low, high = bounds.get(key, (None, None))
-    flags = {"flags_per_1000": figures.get(key), "flags_per_1000_low": low, "flags_per_1000_high": high}
+    enough = (figures.get(f"{name}/any/texts") or 0) >= ENOUGH
+    low, high = bounds.get(key, (None, None)) if enough else (None, None)
+    flags = {
+        "flags_per_1000": figures.get(key) if enough else None,
+        "flags_per_1000_low": low,
+        "flags_per_1000_high": high,
+    }
     return {**records.any_flag(figures, bounds, name), **flags}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.errors import Failure, InputError, Problem
-from train.files import make_folder, write_json, write_text
+from train.files import canonical_json, make_folder, sha256_bytes, write_json, write_text
 
 State = Literal["running", "interrupted", "failed", "done"]
 
@@ -100,6 +100,12 @@ def status(folder: Path) -> dict[str, Any]:
 
 def summary(folder: Path) -> dict[str, Any]:
     return _read(folder / "summary.json")
+
+
+def judged_digest(summary: Mapping[str, Any]) -> str:
+    """Of a summary's figures and intervals: what was derived from others is of an earlier judgement."""
+    judged = canonical_json([summary["metrics"], summary["intervals"]])
+    return sha256_bytes(judged.encode())
 
 
 def history(folder: Path) -> list[dict[str, Any]]:

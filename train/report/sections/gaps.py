@@ -7,6 +7,7 @@ from typing import Any
 
 from train.errors import Failure, Problem
 from train.report.finished import Finished
+from train.tracking.run import judged_digest
 
 FIRST = 5
 """Gaps that are shown unfolded; of unmeasured figures none are, only how many there are."""
@@ -42,10 +43,11 @@ def content(run: Finished) -> dict[str, Any] | None:
         )
         lines = list(gaps)
         unmeasured, notes = len(rest["unmeasured"]), list(rest["notes"])
+        stale = rest.get("judged") != judged_digest(run.final)
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"gaps cannot be read ({type(error).__name__})"
         raise Failure(
             Problem(str(run.folder), what, "what `teensafe gaps` wrote", "teensafe gaps RUN")
         ) from error
-    said = {"causes": CAUSES, "metrics": METRICS}
+    said = {"causes": CAUSES, "metrics": METRICS, "stale": stale}
     return {"lines": lines, "first": FIRST, "unmeasured": unmeasured, "notes": notes, **said}

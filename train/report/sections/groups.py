@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from train.report.finished import Finished
+from train.report.finished import Finished, Value
 from train.suites.subgroups import worst
 
 AREAS = {
@@ -40,14 +40,17 @@ def content(run: Finished) -> dict[str, Any] | None:
     return {"lines": found, "areas": AREAS, "means": MEANS} if found else None
 
 
-def _worst(run: Finished, name: str, label: str) -> list[tuple[str, str, Any]]:
-    """(area, the group that fares worst, the area's figure) of each area that some group has."""
+def _worst(run: Finished, name: str, label: str) -> list[tuple[str, str, Value, Value, bool]]:
+    """Of each area that some group has: its name, the group that fares worst, its figure, that of all texts,
+    and whether the group's interval lies below that."""
     found = []
     for metric in AREAS:
         one = worst(run.figures, f"{name}/{label}/{metric}", "identity", most=False)
         if one is not None:
             key = f"{name}/{label}/{metric}/identity={one[0]}"
-            found.append((metric, one[0], run.value(key, *_COUNTS[metric])))
+            value, whole = run.value(key, *_COUNTS[metric]), run.value(f"{name}/{label}/auroc", "positives")
+            below = value.high is not None and whole.value is not None and value.high < whole.value
+            found.append((metric, one[0], value, whole, below))
     return found
 
 

@@ -69,6 +69,7 @@ def _worst(lines: list[tuple[str, Value, Value]]) -> str:
         return f"worst {value}, {flagged.count:,} of {flagged.n:,} allowed texts flagged"
     known = [line for line in lines if line[1].n]
     if not known:
-        return "no allowed text flagged"
+        allowed = sum(line[2].n for line in lines)
+        return f"none of {allowed:,} allowed texts flagged" if allowed else "no text of a known label"
     value, found, _ = min(known, key=lambda line: line[1].value or 0)
     return f"worst {value}, {found.count:,} of {found.n:,} harmful texts found"

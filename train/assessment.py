@@ -48,7 +48,6 @@ def split_logits(
 ) -> np.ndarray | None:
     """Logits of a split's rows, float32 [n, L], shared over the processes; None if a signal cut it short."""
     rows = corpus.rows(split)
-    classifier.model.eval()
     most = tokens_at_once(classifier.device.type)  # as Predictor has it: flags of bf16 depend on the padding
     batches = scoring_batches(corpus.lengths[rows], most)
     with classifier.folded():

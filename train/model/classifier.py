@@ -23,7 +23,7 @@ from train.model.backbone import (
     recompute_activations,
 )
 from train.model.folding import folded
-from train.model.precision import SCORING_ATTENTION, Precision, autocast, head_in_float32
+from train.model.precision import SCORING_ATTENTION, Precision, autocast, head_in_float32, native_bf16
 from train.spec import Spec
 
 if TYPE_CHECKING:
@@ -52,6 +52,15 @@ class Classifier:
     tokenizer: Any
     head: tuple[str, ...]
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.card.labels
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """As `train.data.encoding.Encoding` reads it."""
+        return self.card.encoding
+
     def parts(self) -> tuple[list[tuple[str, nn.Parameter]], list[tuple[str, nn.Parameter]]]:
         """The trained parameters by name: (body, head)."""
         trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
@@ -72,6 +81,12 @@ class Classifier:
     def computing_in(self, precision: Precision) -> Classifier:
         """The same model, not a copy, that scores in another number format."""
         return replace(self, card=self.card.model_copy(update={"precision": precision}))
+
+    def faster(self) -> Classifier | None:
+        """The same model in a number format that is faster here and rounds more; None where there is none."""
+        if self.card.precision == "bf16" or not native_bf16(self.device):
+            return None
+        return self.computing_in("bf16")
 
     @property
     def head_has_bias(self) -> bool:
@@ -95,7 +110,11 @@ class Classifier:
         recompute_activations(self.plain)
 
     def folded(self) -> AbstractContextManager[None]:
-        """While it lasts, `logits` is faster, and rounds differently, by no more than the precision does."""
+        """While it lasts, `logits` is faster, and rounds differently, by no more than the precision does.
+
+        Dropout is off from here on, until the model is told to train.
+        """
+        self.model.eval()
         return folded(self.model, [getattr(self.plain, name) for name in self.head], self.card.precision)
 
     def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:

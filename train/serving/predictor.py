@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -24,19 +25,42 @@ from train.serving.draft import drafted
 from train.tracking.run import find
 
 if TYPE_CHECKING:
+    import torch
     from accelerate import Accelerator
 
 POINTS = "operating_points.json"
 
 
+class Scorer(Protocol):
+    """A model that scores tokens, whatever computes it: `train.model.classifier.Classifier`, an ONNX graph."""
+
+    tokenizer: Any
+
+    @property
+    def labels(self) -> Sequence[str]: ...
+    @property
+    def encoding(self) -> Mapping[str, Any]:
+        """As `train.data.encoding.Encoding` reads it."""
+
+    @property
+    def device(self) -> torch.device: ...
+    def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Float32 [B, L], without gradient; inputs int64 [B, T]."""
+
+    def folded(self) -> AbstractContextManager[None]:
+        """While it lasts, `logits` may be faster."""
+
+    def faster(self) -> Self | None:
+        """The same model, faster and less exact; None where there is none."""
+
+
 class Predictor:
     """A classifier with its operating points: calibrated probabilities and flags for any text."""
 
-    def __init__(self, classifier: Classifier, points: Mapping[str, OperatingPoint]) -> None:
-        self.labels = classifier.card.labels
+    def __init__(self, classifier: Scorer, points: Mapping[str, OperatingPoint]) -> None:
+        self.labels = tuple(classifier.labels)
         self.classifier, self._points = classifier, points
-        self.encoder = Encoder(classifier.tokenizer, Encoding.model_validate(classifier.card.encoding))
-        classifier.model.eval()
+        self.encoder = Encoder(classifier.tokenizer, Encoding.model_validate(classifier.encoding))
 
     @classmethod
     def load(cls, name: str) -> Predictor:
@@ -96,10 +120,10 @@ class Predictor:
     def _drafted(self, texts: Sequence[str]) -> np.ndarray:
         """Logits [n, L] that flag as `logits` does, most of them in bf16 where that is faster and was not
         trained in."""
-        classifier = self.classifier
-        if classifier.card.precision == "bf16" or not native_bf16(classifier.device):
+        faster = self.classifier.faster()
+        if faster is None:
             return _all(self, texts)
-        draft = Predictor(classifier.computing_in("bf16"), self._points)
+        draft = Predictor(faster, self._points)
         return drafted(partial(_all, draft), partial(_all, self), lambda found: self.judge(found)[1], texts)
 
 

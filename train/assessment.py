@@ -18,7 +18,7 @@ from train.evaluation.predict import logits
 from train.evaluation.predictions import Predictions, sets
 from train.evaluation.records import is_whole
 from train.evaluation.slices import by_slice
-from train.model.classifier import Classifier
+from train.serving.predictor import Scorer
 
 Advance = Callable[[int], None]
 
@@ -38,7 +38,7 @@ class Verdict:
 
 
 def split_logits(
-    classifier: Classifier,
+    classifier: Scorer,
     corpus: Corpus,
     split: str,
     *,

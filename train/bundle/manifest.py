@@ -1,8 +1,9 @@
-"""manifest.json: what a bundle says of itself, in one canonical form, so that equal bundles are equal bytes."""
+"""manifest.json: what a bundle says of itself, in one canonical form: equal bundles are equal bytes."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,8 +20,8 @@ SIGNATURE = "model.sig"
 GOLDEN = "golden.jsonl"
 CARD = "README.md"
 MODEL = "model"
-GRAPHS = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model_int8.onnx"}
 Runtime = Literal["torch", "onnx", "onnx-int8"]
+GRAPHS: Mapping[Runtime, str] = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model_int8.onnx"}
 
 
 class Label(Spec):
@@ -51,7 +52,7 @@ class Variant(Spec):
     tolerance: float = Field(gt=0)
     """Largest difference of a probability to golden.jsonl's that another machine may show."""
     measured: dict[str, Any] = Field(default_factory=dict)
-    """Of a variant that was fitted again: figures on the run's test texts, and what it costs against the run's."""
+    """Of a variant that was fitted again: figures on the run's test texts, and what it costs."""
 
 
 class Data(Spec):
@@ -83,6 +84,8 @@ class Origin(Spec):
     lock_sha256: str
     code: str
     """The package's version and a hash of its source that exported."""
+    commit: str | None
+    """Of the checkout that exported; None where it was installed without one."""
 
 
 class Rules(Spec):

@@ -63,6 +63,29 @@ class OnnxScorer(_Scorer):
         return torch.from_numpy(found)
 
 
+class RowwiseOnnxScorer(OnnxScorer):
+    """A row at a time, without its padding: a graph in 8 bits quantizes what all rows of a batch share, so
+    that a text's neighbours would move its probability, by .11 of 1 in a test. Two cores lose no time."""
+
+    def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        import torch
+
+        seen = inputs["attention_mask"].bool()
+        parts = [
+            super(RowwiseOnnxScorer, self).logits({k: v[n, seen[n]][None] for k, v in inputs.items()})
+            for n in range(len(seen))
+        ]
+        return torch.cat(parts)
+
+
+def open_bundle(folder: Path, runtime: Runtime | None = None) -> Predictor:
+    """`load`, of what a folder's manifest says. runtime: default torch where there is a GPU, else onnx."""
+    import torch
+
+    default: Runtime = "torch" if torch.cuda.is_available() else "onnx"
+    return load(folder, Manifest.read(folder), runtime or default)
+
+
 def load(folder: Path, manifest: Manifest, runtime: Runtime, threads: int | None = None) -> Predictor:
     """A predictor that flags by the thresholds of `runtime`'s variant. threads: of ONNX Runtime; default all.
 
@@ -93,7 +116,8 @@ def load(folder: Path, manifest: Manifest, runtime: Runtime, threads: int | None
         model = _transformer(folder / MODEL, manifest.names)
         return Predictor(TorchScorer(manifest.names, encoding, tokenizer, model), points)
     session = _session(folder / GRAPHS[runtime], threads)
-    return Predictor(OnnxScorer(manifest.names, encoding, tokenizer, session), points)
+    scorer = RowwiseOnnxScorer if runtime == "onnx-int8" else OnnxScorer
+    return Predictor(scorer(manifest.names, encoding, tokenizer, session), points)
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from train.cli import data, judging, scoring, training
+from train.cli import data, handover, judging, scoring, training
 from train.errors import guarded
 
 
@@ -29,6 +29,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog="start with: teensafe train recipes/quickstart.yaml; runs are kept in $TEENSAFE_RUNS (./runs)",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for group in (training, judging, scoring, data):
+    for group in (training, judging, handover, scoring, data):
         group.add(verbs)
     return parser

@@ -108,12 +108,15 @@ class Encoder:
 
         Of a conversation, whose turns TURN sets apart, the last turns that fit are taken.
         """
-        shown = [self._normalise(text) for text in texts]
-        if any(TURN in text for text in shown):
-            shown = self._last_turns(shown)
+        shown = self.read(texts)
         most = LONGEST if self._length.overflow == "window" else self._room
         found = self._ids(shown, special=False)
         return [[*self._before, *ids[:most], *self._after] or self._empty for ids in found]
+
+    def read(self, texts: Sequence[str]) -> list[str]:
+        """What the tokenizer sees of each text: normalised, and of a conversation the last turns, by line."""
+        shown = [self._normalise(text) for text in texts]
+        return self._last_turns(shown) if any(TURN in text for text in shown) else shown
 
     def windows(self, tokens: Sequence[int] | np.ndarray) -> list[Sequence[int] | np.ndarray]:
         """The windows of one text's tokens, each with the special ones; itself where it fits."""

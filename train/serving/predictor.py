@@ -32,10 +32,10 @@ POINTS = "operating_points.json"
 
 
 class Scorer(Protocol):
-    """A model that scores tokens, whatever computes it: `train.model.classifier.Classifier`, an ONNX graph."""
+    """A model that scores tokens, whatever computes it: train.model.classifier.Classifier, or a graph."""
 
-    tokenizer: Any
-
+    @property
+    def tokenizer(self) -> Any: ...
     @property
     def labels(self) -> Sequence[str]: ...
     @property
@@ -104,6 +104,11 @@ class Predictor:
     def judge(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(calibrated probabilities, flags), both [n, L], of logits [n, L]."""
         return apply(self._points, found, self.labels)
+
+    def sure(self, probabilities: np.ndarray, tolerance: float) -> np.ndarray:
+        """Whether a probability is further from its label's threshold than `tolerance`; both [n, L]."""
+        thresholds = np.array([self._points[label].threshold for label in self.labels])
+        return np.asarray(np.abs(probabilities - thresholds) > tolerance)
 
     def predict(self, ids: Sequence[str], texts: Sequence[str]) -> list[Prediction]:
         """Flags are those of the classifier's own number format; see `draft` for scores."""

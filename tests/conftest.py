@@ -6,6 +6,7 @@ import csv
 import os
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -228,6 +229,40 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> P
         patch.setenv("TEENSAFE_RUNS", str(folder / "runs"))
         train(load(write_recipe(folder, tiny_base)))
     return folder
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A signed bundle with all variants, the run it was made from, and both keys."""
+
+    run: Path
+    bundle: Path
+    private: Path
+    public: Path
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, trained_once: Path) -> Exported:
+    """Copy the bundle before you change it."""
+    from train.export.export import export
+
+    folder = tmp_path_factory.mktemp("exported")
+    (run,) = (trained_once / "runs").iterdir()
+    made = Exported(run, folder / "bundle", *write_keys(folder))
+    export(str(run), made.bundle, int8=True, key=made.private)
+    return made
+
+
+def write_keys(folder: Path) -> tuple[Path, Path]:
+    """(private, public): a new pair of EC keys in PEM."""
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
+    key, private, public = generate_private_key(SECP256R1()), folder / "key.pem", folder / "public.pem"
+    pem, locked = form.Encoding.PEM, form.NoEncryption()
+    private.write_bytes(key.private_bytes(pem, form.PrivateFormat.PKCS8, locked))
+    public.write_bytes(key.public_key().public_bytes(pem, form.PublicFormat.SubjectPublicKeyInfo))
+    return private, public
 
 
 @pytest.fixture(scope="session")

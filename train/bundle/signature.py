@@ -31,16 +31,16 @@ def problem(folder: Path, key: Path) -> Problem | None:
     verifying = _module("verifying")
     _readable(key, "--key")
     signature = folder / SIGNATURE
-    if not signature.is_file():
-        return Problem(
-            SIGNATURE, "is missing: the bundle is not signed", "a signature by the key", "ask for it"
-        )
     try:
         verifier = verifying.Config().use_elliptic_key_verifier(public_key=key)
     except (ValueError, TypeError) as error:
         what = f"is no public key ({type(error).__name__})"
         remedy = "openssl ec -in key.pem -pubout -out public.pem"
         raise InputError(Problem(str(key), what, "an EC public key in PEM", remedy)) from error
+    if not signature.is_file():
+        return Problem(
+            SIGNATURE, "is missing: the bundle is not signed", "a signature by the key", "ask for it"
+        )
     try:
         verifier.set_hashing_config(_hashing(signature)).verify(folder, signature)
     except Exception as error:  # the library raises what its parsers raise

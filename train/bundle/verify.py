@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from train.bundle import golden
-from train.bundle.manifest import GOLDEN, MANIFEST, MODEL, SIGNATURE, Manifest
+from train.bundle.manifest import GOLDEN, MANIFEST, MODEL, SIGNATURE, Manifest, Runtime
 from train.bundle.runtime import load
 from train.bundle.signature import problem
 from train.errors import Failure, InputError, Problem
@@ -32,8 +32,9 @@ class Wrong(Failure):
         Exception.__init__(self, "\n".join(map(str, problems)))
 
 
-def prove(folder: Path, key: Path | None = None) -> list[str]:
-    """What was proven, a line each. key: the public key of who should have made the bundle.
+def prove(folder: Path, key: Path | None = None, only: Runtime | None = None) -> list[str]:
+    """What was proven, a line each. key: the public key of who should have made the bundle. only: the one
+    variant to hold against the golden answers.
 
     Raises Wrong with everything that is not so, and where; Failure for a manifest that was edited; InputError
     where there is no bundle, or no key.
@@ -58,6 +59,8 @@ def prove(folder: Path, key: Path | None = None) -> list[str]:
     )
     rows = golden.read(folder / GOLDEN, len(manifest.labels))
     for runtime, variant in manifest.variants.items():
+        if only not in (None, runtime):
+            continue
         predictor = load(folder, manifest, runtime)
         found = golden.compare(rows, predictor, variant.tolerance, int8=runtime == "onnx-int8")
         problems += _apart(folder, runtime, found, variant.tolerance)

@@ -1,4 +1,4 @@
-"""Verbs that hand a model over: export, verify."""
+"""Verbs that hand a model over: export, verify, serve."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from train.cli.options import Verbs, as_json, run
+from train.errors import InputError, Problem
 
 
 def add(verbs: Verbs) -> None:
@@ -41,6 +42,41 @@ def add(verbs: Verbs) -> None:
     verify.add_argument("bundle", type=Path, help="a folder that `teensafe export` wrote")
     verify.add_argument("--key", type=Path, metavar="PUB", help="EC public key in PEM of who signed it")
     verify.set_defaults(work=_verify)
+    _serve_options(
+        verbs.add_parser(
+            "serve",
+            help="answer over HTTP with a bundle",
+            description="POST /v1/moderations (works with the openai client) and /predict; GET /health, "
+            "/ready and /metrics (Prometheus). The bundle is proven first. On SIGTERM no new request is "
+            "taken, and those that were are answered. No text is logged.",
+            epilog="example: teensafe serve bundles/teen-1 --port 8000 --keys keys.txt",
+        )
+    )
+
+
+def _serve_options(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("bundle", type=Path, help="a folder that `teensafe export` wrote")
+    serve.add_argument("--host", default="127.0.0.1", help="default: %(default)s, this machine alone")
+    serve.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0: any that is free")
+    serve.add_argument(
+        "--runtime", choices=("onnx", "onnx-int8", "torch"), default="onnx", help="default: %(default)s"
+    )
+    serve.add_argument("--threads", type=int, metavar="N", help="of ONNX Runtime; default: every core")
+    serve.add_argument("--keys", type=Path, metavar="FILE", help="bearer keys, one a line; default: open")
+    serve.add_argument("--key", type=Path, metavar="PUB", help="serve only what this key's owner signed")
+    limits = serve.add_argument_group("limits")
+    for name, kind, says in (
+        ("texts", int, "texts of a request"),
+        ("characters", int, "of a text"),
+        ("body", int, "bytes of a request"),
+        ("queue", int, "texts that wait, over all requests; beyond them: 429"),
+        ("batch", int, "texts that the model takes at once"),
+        ("wait", float, "seconds that a batch waits for more"),
+        ("timeout", float, "seconds to an answer; beyond them: 504"),
+        ("drain", float, "seconds to answer what was taken in, after SIGTERM"),
+    ):
+        limits.add_argument(f"--max-{name}", dest=name, type=kind, metavar="N", help=says)
+    serve.set_defaults(work=_serve)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -63,4 +99,39 @@ def _verify(options: argparse.Namespace) -> int:
     for line in prove(options.bundle, options.key):
         terminal.say(line)
     terminal.say(f"{options.bundle}: proven")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from pydantic import ValidationError
+
+    from train.terminal import Terminal
+
+    try:
+        from train.server.keys import Keys
+        from train.server.limits import Limits
+        from train.server.serve import serve
+    except ImportError as error:
+        raise InputError(
+            Problem(str(error.name), "is not installed", "the package", "pip install 'teensafe[serve]'")
+        ) from None
+    stated = {name: getattr(options, name) for name in Limits.model_fields}
+    try:
+        limits = Limits.model_validate({name: value for name, value in stated.items() if value is not None})
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        what = f"--max-{first['loc'][0]}: {first['msg']}"
+        raise InputError(Problem("command line", what)) from None
+    keys = Keys.read(options.keys) if options.keys else None
+    serve(
+        options.bundle,
+        options.runtime,
+        options.host,
+        options.port,
+        limits,
+        keys,
+        options.key,
+        Terminal().say,
+        options.threads,
+    )
     return 0

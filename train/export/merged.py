@@ -40,6 +40,7 @@ class Merged:
         tokenizer = self.trained.tokenizer
         tokenizer.model_max_length = tokens
         tokenizer.truncation_side = "right"
+        tokenizer.chat_template = None  # a classifier chats with nobody
         with quiet_loading():
             self.model.save_pretrained(folder)
             # last, and in the file itself: servers in other languages read tokenizer.json alone

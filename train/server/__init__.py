@@ -1,1 +1,1 @@
-"""A bundle over HTTP."""
+"""A bundle over HTTP: the reference server, and guides to servers that people already run."""

@@ -52,9 +52,7 @@ def score(predictor: Predictor, source: Path, target: Path, advance: Callable[[i
 def records(source: Path) -> Iterator[tuple[str, str]]:
     """(id, text) of each row. Raises InputError."""
     for number, (where, row) in enumerate(_rows(source)):
-        # half of a surrogate pair, as a cut-off emoji leaves it, is no character: it is read as `?`
-        text = _text(where, row).encode("utf-8", "replace").decode("utf-8")
-        yield _id(where, row.get("id"), number), text
+        yield _id(where, row.get("id"), number), text_of(where, row)
 
 
 def _rows(source: Path) -> Iterator[Row]:
@@ -67,8 +65,16 @@ def _rows(source: Path) -> Iterator[Row]:
         ) from None
 
 
+def text_of(where: str, row: Mapping[str, Any]) -> str:
+    """The row's `text`, or its `turns` as training reads them. An empty cell is no turns.
+
+    Half of a surrogate pair, as a cut-off emoji leaves it, is no character: it is read as `?`. Raises
+    InputError.
+    """
+    return _text(where, row).encode("utf-8", "replace").decode("utf-8")
+
+
 def _text(where: str, row: Mapping[str, Any]) -> str:
-    """The row's `text`, or its `turns` as training reads them. An empty cell is no turns."""
     text, turns = row.get("text"), row.get("turns")
     if turns is None or turns == "":
         if isinstance(text, str):

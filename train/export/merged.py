@@ -11,6 +11,7 @@ import numpy as np
 from train.errors import Failure, InputError, Problem
 from train.evaluation.operating_points import OperatingPoint, folded
 from train.evaluation.operating_points import read as read_points
+from train.files import write_json
 from train.model.adapter import Qlora
 from train.model.backbone import quiet_loading
 from train.model.classifier import Classifier, load
@@ -19,6 +20,7 @@ from train.serving.predictor import POINTS, Predictor
 if TYPE_CHECKING:
     from torch import nn
 
+SENTENCE = "sentence_bert_config.json"
 TOLERANCE = 1e-4
 """Largest difference of a calibrated logit to the model that was trained, in float32."""
 
@@ -47,6 +49,8 @@ class Merged:
             tokenizer.backend_tokenizer.enable_truncation(tokens)
             tokenizer.save_pretrained(folder)
         tokenizer.backend_tokenizer.no_truncation()
+        # text-embeddings-inference takes the length of its inputs from here, else from the model's positions
+        write_json(folder / SENTENCE, {"max_seq_length": tokens, "do_lower_case": False})
 
 
 def merge(checkpoint: Path, texts: list[str]) -> Merged:

@@ -120,6 +120,28 @@ def test_the_same_run_makes_the_same_bundle(exported: Exported, tmp_path: Path) 
     assert "onnx-int8" not in second.variants and not (tmp_path / "again/model.sig").exists()
 
 
+def test_the_same_command_again_changes_nothing(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = Path(shutil.copytree(exported.bundle, tmp_path / "bundle"))
+    before = {path: path.stat().st_mtime_ns for path in bundle.rglob("*")}
+    asked = ["export", str(exported.run), "--to", str(bundle)]
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = Path(shutil.copytree(exported.run, tmp_path / "run", symlinks=True))
+    recipe = run / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("wandb: disabled", "wandb: auto"))
+    assert main(asked) == 0 and "W&B is disabled" in capsys.readouterr().err
+    assert main(["export", str(run), *asked[2:]]) == 0
+    assert "the same command sends it once W&B is online" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in bundle.rglob("*")}
+    lineage = Manifest.read(bundle).lineage
+    assert lineage.uses == ("toy-classifier:best", "toy-data:latest")
+    assert lineage.aliases == ("policy-1.0.0", "candidate")
+    (bundle / "model.sig").unlink()
+    assert main([*asked, "--sign", str(exported.private)]) == 2  # it has no signature, and never gets one
+    assert "exists already" in capsys.readouterr().err
+
+
 def test_score_takes_a_bundle(exported: Exported, tmp_path: Path) -> None:
     source, target = tmp_path / "in.csv", tmp_path / "out.jsonl"
     texts = _texts(exported, 50)

@@ -88,6 +88,19 @@ class Origin(Spec):
     """Of the checkout that exported; None where it was installed without one."""
 
 
+class Lineage(Spec):
+    """What W&B is told of a bundle, at once where it is online, else by the next call that is."""
+
+    project: str
+    entity: str | None
+    group: str
+    uses: tuple[str, ...]
+    """Artifacts it was made from: the run's classifier and its data."""
+    registry: str
+    """The collection it is linked to."""
+    aliases: tuple[str, ...]
+
+
 class Rules(Spec):
     """How texts become tokens where not this package but another server makes them, in words."""
 
@@ -112,6 +125,7 @@ class Manifest(Spec):
     base: Base
     run: Origin
     data: tuple[Data, ...]
+    lineage: Lineage
     evaluation: dict[str, Any]
     """Figures of the run by set and label, each with n and its 95% interval."""
     gates: tuple[dict[str, Any], ...]

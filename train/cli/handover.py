@@ -17,7 +17,8 @@ def add(verbs: Verbs) -> None:
         help="a finished run as a bundle for serving",
         description="Merge the selected checkpoint into one plain transformers model, its calibration in the "
         "head; write it with an ONNX graph, golden answers, a manifest and a model card; prove that all of "
-        "them say the same. A bundle appears whole or not at all, and is never changed.",
+        "them say the same. A bundle appears whole or not at all, and is never changed; the same command "
+        "again only tells W&B of it, where that was offline before.",
         epilog="example: teensafe export RUN --to bundles/teen-1 --int8 --sign key.pem",
     )
     run(export)
@@ -81,13 +82,16 @@ def _serve_options(serve: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     from train.export.export import export
+    from train.export.lineage import publish
     from train.terminal import Terminal
 
     manifest = export(options.run, options.to, options.int8, options.sign)
     if options.json:
         said = manifest.model_dump(mode="json", by_alias=True)
         sys.stdout.write(json.dumps({"bundle": str(options.to), **said}, allow_nan=False) + "\n")
-    Terminal().say(f"{options.to}: {', '.join(manifest.variants)}; teensafe verify {options.to}")
+    terminal = Terminal()
+    terminal.say(f"{options.to}: {', '.join(manifest.variants)}; teensafe verify {options.to}")
+    terminal.say(publish(options.run, options.to))
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import train
-from train.bundle.manifest import Base, Data, Label, Manifest, Origin, Rules
+from train.bundle.manifest import Base, Data, Label, Lineage, Manifest, Origin, Rules
 from train.data.encoding import Encoding
 from train.evaluation.records import is_whole
 from train.export.merged import Merged
@@ -74,9 +74,21 @@ def described(run: RunSaid, merged: Merged) -> Manifest:
             )
             for name, source in recipe.data.sources.items()
         ),
+        lineage=_lineage(recipe, run.final["name"]),
         evaluation=_evaluation(run.final),
         gates=tuple(run.final.get("gates", ())),
         files={},
+    )
+
+
+def _lineage(recipe: Recipe, name: str) -> Lineage:
+    return Lineage(
+        project=recipe.track.project,
+        entity=recipe.track.entity,
+        group=recipe.track.group or recipe.name,
+        uses=(f"{name}-classifier:best", f"{recipe.name}-data:latest"),
+        registry=f"wandb-registry-model/{recipe.name}",
+        aliases=(f"policy-{recipe.policy.version}", "candidate"),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from train.bundle import golden
-from train.bundle.manifest import CARD, GOLDEN, GRAPHS, MODEL, Manifest, Runtime, Variant
+from train.bundle.manifest import CARD, GOLDEN, GRAPHS, MANIFEST, MODEL, SIGNATURE, Manifest, Runtime, Variant
 from train.bundle.runtime import load as load_variant
 from train.bundle.signature import sign
 from train.bundle.verify import listed, prove
@@ -32,7 +32,7 @@ _PROBE = ("one two three four five six", "one")
 
 
 def export(name: str, target: Path, int8: bool = False, key: Path | None = None) -> Manifest:
-    """Write the bundle of a run's selected checkpoint to `target`, whole or not at all.
+    """Write the bundle of a run's selected checkpoint to `target`, whole or not at all; or find it there.
 
     int8: also a graph with weights in 8 bits. It, and everything of a run that was judged in bf16, gets
     thresholds of its own, for which the run's data have to be where they were. key: a private key in PEM that
@@ -40,6 +40,9 @@ def export(name: str, target: Path, int8: bool = False, key: Path | None = None)
     Raises InputError where `target` exists, the run is not finished or cannot be handed over, or its data are
     gone; Failure where a form of the model does not answer as the trained one does.
     """
+    made = _made_already(name, target)
+    if made and int8 <= ("onnx-int8" in made.variants) and bool(key) <= (target / SIGNATURE).exists():
+        return made
     if target.exists():
         what = "exists already, and a bundle is never changed"
         raise InputError(Problem(str(target), what, "a new folder", "--to another name, or remove it"))
@@ -71,6 +74,15 @@ def export(name: str, target: Path, int8: bool = False, key: Path | None = None)
         terminal.say("proving it")
         prove(part)
     return manifest
+
+
+def _made_already(name: str, target: Path) -> Manifest | None:
+    """The manifest of a bundle that is there already, if it is of this very checkpoint."""
+    if not (target / MANIFEST).is_file():
+        return None
+    there, run = Manifest.read(target), find(name)
+    same = (there.run.identity, there.run.step) == (lock(run)["sha256"], summary(run)["selected_step"])
+    return there if same else None
 
 
 def golden_inputs() -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from train.errors import InputError, Problem
+from train.errors import Failure, InputError, Problem
 from train.spec import Spec
 
 
@@ -71,7 +71,7 @@ class WandbLog:
         name: str,
         config: Mapping[str, Any],
         tags: Sequence[str] = (),
-        job_type: Literal["train", "evaluate", "compare"] = "train",
+        job_type: Literal["train", "evaluate", "compare", "export"] = "train",
     ) -> None:
         self._tracking, self._run, self.offline = tracking, None, False
         chosen = mode(tracking)
@@ -198,6 +198,36 @@ class WandbLog:
                 elif file.name != leave_out:
                     artifact.add_file(str(file), name=file.name)
             self._run.log_artifact(artifact, aliases=alias)
+
+    def bundle(
+        self,
+        folder: Path,
+        name: str,
+        about: Mapping[str, Any],
+        uses: Sequence[str],
+        registry: str,
+        aliases: Sequence[str],
+    ) -> None:
+        """Log a bundle as what this run makes of the artifacts it `uses`, and link it to the registry. Equal
+        content is the same version, however often it is logged. Online only.
+
+        Raises Failure where W&B does not know what it was made from.
+        """
+        if self._run is None or self._run.offline:
+            return
+        import wandb
+
+        for used in uses:
+            try:
+                self._run.use_artifact(used)
+            except (wandb.errors.CommError, ValueError) as error:
+                what = f"W&B has no artifact {used} ({type(error).__name__})"
+                remedy = "wandb sync RUN/wandb/offline-run-*, then the same command again"
+                raise Failure(Problem(str(folder), what, "the training's artifacts", remedy)) from error
+        artifact = wandb.Artifact(name, type="model", metadata=dict(about))
+        artifact.add_dir(str(folder))
+        logged = self._run.log_artifact(artifact, aliases=list(aliases))
+        self._run.link_artifact(logged.wait(), registry, aliases=list(aliases))
 
     def finish(self, exit_code: int = 0) -> None:
         if self._run is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 from train.bundle.manifest import Manifest
 from train.server.app import Service
-from train.server.serve import _Server
+from train.server.serve import Server, bound
 
 PATIENCE = 60  # seconds
 
@@ -54,8 +53,9 @@ def command(bundle: Path, *options: str) -> Iterator[Running]:
 @contextmanager
 def thread(service: Service) -> Iterator[str]:
     """The same server around a service of this process; its address."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = _Server(service)
+    listening = bound("127.0.0.1", 0)
+    listening.listen()
+    server = Server(service)
     running = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     running.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.conftest import Exported
+from tests.conftest import SENTINEL, Exported
 from tests.server.servers import PATIENCE, Running, command, thread, thresholds
 from train.bundle.manifest import Manifest
 from train.bundle.runtime import open_bundle
@@ -58,6 +59,11 @@ def _agree(exported: Exported, row: dict[str, Any], scores: list[float], flags: 
     np.testing.assert_allclose(scores, row["probabilities"], atol=tolerance, rtol=0)
     sure = np.abs(np.array(row["probabilities"]) - thresholds(manifest)) > tolerance
     assert np.array(flags)[sure].tolist() == np.array(row["flags"])[sure].tolist()
+
+
+def _place(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return host, int(port)
 
 
 def _ask(url: str, *texts: str, **more: Any) -> httpx.Response:
@@ -112,14 +118,16 @@ def test_golden_rows_come_through_predict_conversations_included(
         ("/predict", b'{"inputs": [{"text": 7}]}', 400, "text is int, not a string"),
         ("/predict", b'{"inputs": [{"text": "a", "turns": [1]}]}', 400, "both `text` and `turns`"),
         ("/predict", b'{"inputs": [{"turns": []}]}', 400, "without a last turn"),
-        ("/predict", b'{"inputs": [{"id": 7, "text": "a"}]}', 400, "an id must be a text"),
+        ("/predict", b'{"inputs": [{"text": "a"}, {"id": [7], "text": "a"}]}', 400, "inputs[1]: id must be"),
         ("/v1/moderations", b"{}", 400, "input is missing"),
         ("/v1/moderations", b'{"input": 7}', 400, "input must be a text"),
-        ("/v1/moderations", b'{"input": [{"type": "image_url"}]}', 400, "images are not judged"),
+        ("/v1/moderations", b'{"input": [{"type": "image_url"}]}', 400, "judges no images"),
         ("/v1/moderations", b'{"input": ["a", 7]}', 400, "input must be a text"),
         ("/v1/moderations", json.dumps({"input": ["a"] * 65}).encode(), 413, "at most 64 a request"),
         ("/v1/moderations", json.dumps({"input": "a" * 20_001}).encode(), 413, "20,001 characters"),
         ("/v1/moderations", json.dumps({"input": "a" * (1 << 20)}).encode(), 413, "longer than 1,048,576"),
+        ("/v1/completions", b"{}", 404, "POST /v1/moderations or /predict"),
+        ("/health", b"{}", 405, "Method Not Allowed"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_said(
@@ -129,6 +137,39 @@ def test_what_is_wrong_with_a_request_is_said(
     error = answer.json()["error"]
     assert answer.status_code == status and says in error["message"]
     assert error.keys() == {"message", "type", "param", "code"} and error["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", f"{{{SENTINEL}"),
+        ("/predict", json.dumps({"inputs": [SENTINEL]})),
+        ("/predict", json.dumps({"inputs": [{"text": [SENTINEL]}]})),
+        ("/predict", json.dumps({"inputs": [{"id": [SENTINEL], "text": SENTINEL}]})),
+        ("/predict", json.dumps({"inputs": [{"turns": [{"speaker": SENTINEL}]}]})),
+        ("/predict", json.dumps({"inputs": [{"text": SENTINEL * 2000}]})),
+        ("/v1/moderations", json.dumps({"input": [{"type": SENTINEL, "text": SENTINEL}]})),
+        (f"/{SENTINEL}?{SENTINEL}", SENTINEL),
+    ],
+)
+def test_a_refusal_and_the_measures_repeat_nothing(running: Running, path: str, body: str) -> None:
+    answer = httpx.post(running.url + path, content=body, timeout=PATIENCE)
+    assert answer.status_code in (400, 404, 413)
+    assert SENTINEL not in answer.text + httpx.get(f"{running.url}/metrics").text
+
+
+def test_a_body_is_cut_off_while_it_arrives(running: Running) -> None:
+    """It says no length and has no end."""
+    part = b"%x\r\n%b\r\n" % (1 << 16, b"x" * (1 << 16))
+    with socket.create_connection(_place(running.url), timeout=5) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + part * 17)
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 413 ")
+
+
+def test_ids_come_back_as_they_were_given(running: Running) -> None:
+    body = json.dumps({"inputs": [{"id": id, "text": "a"} for id in ("a", 7, None, "\ud83d", "é")]})
+    results = httpx.post(f"{running.url}/predict", content=body, timeout=PATIENCE).json()["results"]
+    assert [result["id"] for result in results] == ["a", 7, None, "?", "é"]
 
 
 def test_parts_of_one_input_and_half_an_emoji(running: Running) -> None:
@@ -188,7 +229,7 @@ def test_above_the_queue_requests_are_told_to_come_again_and_none_is_lost(
         go.wait(PATIENCE)
         return model(texts)
 
-    with thread(_service(exported, held, queue=16, batch=4)) as url, ThreadPoolExecutor(40) as many:
+    with thread(_service(exported, held, texts=4, queue=16, batch=4)) as url, ThreadPoolExecutor(40) as many:
         asked = [many.submit(_ask, url, *(f"text {n} {k}" for k in range(4))) for n in range(40)]
         deadline = time.monotonic() + PATIENCE
         while sum(one.done() for one in asked) < 35 and time.monotonic() < deadline:
@@ -221,6 +262,38 @@ def test_what_nobody_waits_for_any_more_is_not_scored(
         go.set()
         assert _ask(url, "after").status_code == 200
     assert len(seen) == 2 and seen[-1] == "after"
+
+
+def test_who_hangs_up_is_not_scored(exported: Exported, model: Callable[[Sequence[str]], Scores]) -> None:
+    go, seen = threading.Event(), []
+
+    def held(texts: Sequence[str]) -> Scores:
+        seen.extend(texts)
+        go.wait(PATIENCE)
+        return model(texts)
+
+    def shows(line: str) -> None:
+        deadline = time.monotonic() + 5
+        while line not in httpx.get(f"{url}/metrics").text:
+            assert time.monotonic() < deadline, line
+            time.sleep(0.01)
+
+    with thread(_service(exported, held, batch=1)) as url, ThreadPoolExecutor(2) as many:
+        first = many.submit(_ask, url, "first")
+        while seen != ["first"]:
+            time.sleep(0.01)
+        body = json.dumps({"inputs": [{"text": "left"}] * 3}).encode()
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        with socket.create_connection(_place(url)) as leaving:
+            leaving.sendall(head + body)
+            shows("teensafe_queue_texts 3.0")
+        try:
+            shows('status="499"')
+            last = many.submit(_ask, url, "last")
+        finally:
+            go.set()
+        assert first.result().status_code == last.result().status_code == 200
+        assert seen == ["first", "last"]
 
 
 def test_a_failing_model_fails_its_batch_and_says_nothing_of_the_text(
@@ -274,6 +347,7 @@ def test_what_a_user_gets_wrong(
         ([str(exported.bundle), "--keys", str(tmp_path / "short")], "a key of under 16 characters"),
         ([str(exported.bundle), "--keys", str(tmp_path / "empty")], "holds no key"),
         ([str(exported.bundle), "--max-batch", "0"], "--max-batch"),
+        ([str(exported.bundle), "--max-queue", "5"], "which would never fit"),
         ([str(exported.bundle), "--port", "70000"], "--port 70000"),
         ([str(exported.bundle), "--host", "192.0.2.1"], "nobody can listen at 192.0.2.1"),
         ([str(exported.bundle), "--key", str(tmp_path / "short")], "is no public key"),

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from train.bundle.manifest import Manifest
 from train.server.asked import Inputs, Refused, moderations, predict
-from train.server.batching import Batcher, Full, Scored, Scores
+from train.server.batching import Batcher, Full, ModelFailed, Scored, Scores
 from train.server.keys import Keys
 from train.server.limits import Limits
 from train.server.measures import Measures
 
-log = logging.getLogger("teensafe.server")
+T = TypeVar("T")
 Reading = Callable[[bytes, Limits], Inputs]
+GONE = 499
+"""A status for /metrics alone, as nginx has it: the client did not wait for its answer."""
 
 
 class Service:
@@ -60,6 +62,13 @@ def app(service: Service) -> FastAPI:
 
     # its documentation pages would load scripts from elsewhere
     made = FastAPI(title="teensafe", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+
+    @made.exception_handler(HTTPException)
+    async def no_such_route(request: Request, error: HTTPException) -> Response:
+        what = f"{error.detail}: POST /v1/moderations or /predict; GET /health, /ready or /metrics"
+        return JSONResponse(
+            Refused(error.status_code, what, "no_such_route").body(), error.status_code, error.headers
+        )
 
     @made.post("/v1/moderations")
     async def moderate(request: Request) -> Response:
@@ -121,20 +130,31 @@ async def _scored(service: Service, request: Request, reading: Reading) -> tuple
     try:
         async with asyncio.timeout(limits.timeout):
             inputs = reading(await _body(request, limits), limits)
-            return inputs, await service.batcher.scores(inputs.texts)
+            return inputs, await _while_connected(request, service.batcher.scores(inputs.texts))
     except Full:
-        what = f"{limits.queue} texts are waiting already: come again in a second"
+        what = f"{limits.queue} texts at most may wait, and these are too many: come again in a second"
         raise Refused(429, what, "queue_full") from None
     except TimeoutError:
         what = f"no answer within {limits.timeout:g} seconds: come again, with fewer texts"
         raise Refused(504, what, "timeout") from None
-    except Refused:
-        raise
+    except ModelFailed:
+        what = "the model failed on this batch; the server goes on: come again, or look at its log"
+        raise Refused(500, what, "model_failed") from None
     except ClientDisconnect:
-        raise Refused(400, "the body never arrived", "disconnected") from None
-    except Exception as error:  # of the model; what it says may hold text
-        log.error("the model failed", extra={"error": type(error).__name__})
-        raise Refused(500, "the model failed on this batch; the server goes on", "model_failed") from None
+        raise Refused(GONE, "nobody waits for this answer", "disconnected") from None
+
+
+async def _while_connected(request: Request, work: Awaitable[T]) -> T:
+    """What `work` returns. Cancels it and raises ClientDisconnect where the client goes before."""
+    asked, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            raise ClientDisconnect
+        return asked.result()
+    finally:
+        asked.cancel()
+        gone.cancel()
 
 
 async def _body(request: Request, limits: Limits) -> bytes:

@@ -26,9 +26,9 @@ class Refused(Exception):
 
 
 class Inputs(NamedTuple):
-    """ids: None where a request names none."""
+    """ids: as they were given; None where a request names none."""
 
-    ids: list[str | None]
+    ids: list[str | int | None]
     texts: list[str]
 
 
@@ -57,10 +57,7 @@ def predict(body: bytes, limits: Limits) -> Inputs:
     if not (isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given)):
         expected = 'a list of {"text": ...} or {"turns": [{"speaker", "text"}]}, each with an optional "id"'
         raise Refused(400, f"inputs must be {expected}", "invalid_input", "inputs")
-    ids = [row.get("id") for row in given]
-    if not all(isinstance(id, str | None) for id in ids):
-        raise Refused(400, "an id must be a text", "invalid_input", "inputs")
-    return Inputs(ids, _texts(given, limits, "inputs"))
+    return Inputs([_id(n, row.get("id")) for n, row in enumerate(given)], _texts(given, limits, "inputs"))
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
@@ -81,10 +78,16 @@ def _field(found: Mapping[str, Any], name: str) -> Any:
 
 def _part(part: Mapping[str, Any]) -> str:
     if part.get("type") != "text" or not isinstance(part.get("text"), str):
-        what = "a part must be {type: text, text: ...}; images are not judged by this model"
+        what = "input: a part must be {type: text, text: ...}; this model judges no images: send text alone"
         raise Refused(400, what, "unsupported_input", "input")
     text: str = part["text"]
     return text
+
+
+def _id(n: int, id: Any) -> str | int | None:
+    if isinstance(id, bool) or not isinstance(id, str | int | None):
+        raise Refused(400, f"inputs[{n}]: id must be a text or a whole number", "invalid_input", "inputs")
+    return id.encode("utf-8", "replace").decode() if isinstance(id, str) else id
 
 
 def _texts(rows: Sequence[Mapping[str, Any]], limits: Limits, field: str) -> list[str]:

@@ -7,6 +7,7 @@ waits for any more is not scored.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,12 +20,18 @@ import numpy as np
 from train.server.limits import Limits
 from train.server.measures import Measures
 
+log = logging.getLogger("teensafe.server")
+
 Scores = tuple[np.ndarray, np.ndarray]
 """(probabilities [n, L], flags bool [n, L])."""
 
 
 class Full(Exception):
     """The queue has no room for a request's texts."""
+
+
+class ModelFailed(Exception):
+    """The model raised on a batch. What it raised is not kept: it may hold text."""
 
 
 class Scored(NamedTuple):
@@ -51,7 +58,7 @@ class Batcher:
         self._worker = asyncio.create_task(self._run())
 
     async def scores(self, texts: Sequence[str]) -> list[Scored]:
-        """Of each text, in order. Raises Full, or what the model raised; cancelled, it leaves the queue."""
+        """Of each text, in order. Raises Full or ModelFailed; cancelled, its texts leave the queue."""
         if self._crowded(texts):
             self._queue = deque(one for one in self._queue if not one.answer.done())
         if self._crowded(texts):
@@ -68,9 +75,7 @@ class Batcher:
                 one.answer.cancel()
 
     async def close(self) -> None:
-        """Answer what waits, then end."""
-        while self._queue:
-            await asyncio.sleep(0.01)
+        """End, once everybody was answered: what is in the queue then, nobody waits for."""
         self._worker.cancel()
         with suppress(asyncio.CancelledError):
             await self._worker
@@ -102,12 +107,15 @@ class Batcher:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.run_in_executor(self._thread, self._score, [one.text for one in batch])
+            scored = [Scored(*row) for row in zip(*found, strict=True)]
+            answers = list(zip(batch, scored, strict=True))
         except Exception as error:  # the batch's, not the server's end
+            log.error("the model failed", extra={"error": type(error).__name__})
             for one in batch:
                 if not one.answer.done():
-                    one.answer.set_exception(error)
+                    one.answer.set_exception(ModelFailed())
             return
-        for one, probabilities, flags in zip(batch, *found, strict=True):
+        for one, row in answers:
             if not one.answer.done():
-                one.answer.set_result(Scored(probabilities, flags))
+                one.answer.set_result(row)
         self._measures.batch(begun - min(one.since for one in batch), time.perf_counter() - begun, len(batch))

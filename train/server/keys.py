@@ -35,6 +35,6 @@ class Keys:
     def allow(self, authorization: str | None) -> bool:
         """Of a request's Authorization header."""
         kind, _, key = (authorization or "").partition(" ")
-        given = sha256(key.strip().encode()).digest()
+        given = sha256(key.strip().encode("latin-1")).digest()  # the header's own bytes
         found = [hmac.compare_digest(given, known) for known in self._known]
         return kind.lower() == "bearer" and any(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from train.spec import Spec
 
@@ -14,7 +14,7 @@ class Limits(Spec):
     """Texts of a request."""
     characters: int = Field(default=20_000, gt=0)
     """Of a text. What the model does not read costs time all the same."""
-    queue: int = Field(default=1024, gt=0)
+    queue: int = Field(default=1024, gt=0, validate_default=True)
     """Texts that wait for the model, over all requests; a request that does not fit is told to come again."""
     batch: int = Field(default=32, gt=0)
     """Texts that the model takes at once."""
@@ -24,3 +24,10 @@ class Limits(Spec):
     """Seconds from the arrival of a request to its answer."""
     drain: float = Field(default=30.0, gt=0)
     """Seconds that accepted requests have once the server was told to stop."""
+
+    @field_validator("queue")
+    @classmethod
+    def _holds_a_request(cls, queue: int, stated: ValidationInfo) -> int:
+        if queue < stated.data.get("texts", 0):
+            raise ValueError("fewer than the texts of one request, which would never fit")
+        return queue

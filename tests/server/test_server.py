@@ -21,6 +21,7 @@ from tests.server.servers import PATIENCE, Running, command, thread, thresholds
 from train.bundle.manifest import Manifest
 from train.bundle.runtime import open_bundle
 from train.cli import main
+from train.cli.handover import LIMITS
 from train.server.app import Service
 from train.server.batching import Scores
 from train.server.keys import Keys
@@ -334,6 +335,10 @@ def test_what_was_taken_in_is_answered_after_sigterm_and_no_text_is_logged(expor
     assert code == 0 and "sentinel" not in said
     assert {answer.status_code for answer in answers} == {200}
     assert all(len(answer.json()["results"]) == 32 for answer in answers)
+
+
+def test_help_says_the_limits_that_hold() -> None:
+    assert {name: default for name, default, _ in LIMITS} == Limits().model_dump()
 
 
 def test_what_a_user_gets_wrong(

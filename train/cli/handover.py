@@ -10,6 +10,18 @@ from pathlib import Path
 from train.cli.options import Verbs, as_json, run
 from train.errors import InputError, Problem
 
+LIMITS: tuple[tuple[str, int | float, str], ...] = (
+    ("texts", 64, "texts of a request"),
+    ("characters", 20_000, "of a text"),
+    ("body", 1 << 20, "bytes of a request"),
+    ("queue", 1024, "texts that wait, over all requests; beyond them: 429"),
+    ("batch", 32, "texts that the model takes at once"),
+    ("wait", 0.002, "seconds that a batch waits for more"),
+    ("timeout", 10.0, "seconds to an answer; beyond them: 504"),
+    ("drain", 30.0, "seconds to answer what was taken in, after SIGTERM"),
+)
+"""Those of train/server/limits.py, which --help must not wait for."""
+
 
 def add(verbs: Verbs) -> None:
     export = verbs.add_parser(
@@ -66,17 +78,15 @@ def _serve_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--keys", type=Path, metavar="FILE", help="bearer keys, one a line; default: open")
     serve.add_argument("--key", type=Path, metavar="PUB", help="serve only what this key's owner signed")
     limits = serve.add_argument_group("limits")
-    for name, kind, says in (
-        ("texts", int, "texts of a request"),
-        ("characters", int, "of a text"),
-        ("body", int, "bytes of a request"),
-        ("queue", int, "texts that wait, over all requests; beyond them: 429"),
-        ("batch", int, "texts that the model takes at once"),
-        ("wait", float, "seconds that a batch waits for more"),
-        ("timeout", float, "seconds to an answer; beyond them: 504"),
-        ("drain", float, "seconds to answer what was taken in, after SIGTERM"),
-    ):
-        limits.add_argument(f"--max-{name}", dest=name, type=kind, metavar="N", help=says)
+    for name, default, says in LIMITS:
+        limits.add_argument(
+            f"--max-{name}",
+            dest=name,
+            type=type(default),
+            default=default,
+            metavar="N",
+            help=f"{says}; default: {default}",
+        )
     serve.set_defaults(work=_serve)
 
 
@@ -119,12 +129,12 @@ def _serve(options: argparse.Namespace) -> int:
         raise InputError(
             Problem(str(error.name), "is not installed", "the package", "pip install 'teensafe[serve]'")
         ) from None
-    stated = {name: getattr(options, name) for name in Limits.model_fields}
     try:
-        limits = Limits.model_validate({name: value for name, value in stated.items() if value is not None})
+        limits = Limits.model_validate({name: getattr(options, name) for name in Limits.model_fields})
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
-        what = f"--max-{first['loc'][0]}: {first['msg']}"
+        where = f"--max-{first['loc'][0]}: " if first["loc"] else ""
+        what = where + first["msg"].removeprefix("Value error, ")
         raise InputError(Problem("command line", what)) from None
     keys = Keys.read(options.keys) if options.keys else None
     serve(

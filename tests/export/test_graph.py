@@ -30,8 +30,11 @@ def _points(labels: tuple[str, ...], biased: bool) -> dict[str, OperatingPoint]:
     }
 
 
-@pytest.mark.parametrize("family", ALL)
-@pytest.mark.parametrize("adapter", [Lora(r=4, alpha=8), Full()], ids=["lora", "full"])
+@pytest.mark.parametrize(
+    ("family", "adapter"),
+    [*((family, Lora(r=4, alpha=8)) for family in ALL), ("bert", Full()), ("llama", Full())],
+    ids=[*ALL, "bert-full", "llama-full"],
+)
 def test_merged_and_as_a_graph(
     base: Callable[[str], Path],  # noqa: F811
     tmp_path: Path,

@@ -137,6 +137,12 @@ def test_a_configuration_that_says_something_else(own: Path, changed: dict[str, 
     assert said in _named(own, None)
 
 
+def test_a_tokenizer_that_would_have_code_loaded(own: Path) -> None:
+    _edit(own / "model/tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Tokenizer", None]})
+    _reseal(own)
+    assert "model/tokenizer_config.json: auto_map" in _named(own, None)
+
+
 def test_weights_that_are_missing_or_left_over(own: Path) -> None:
     from safetensors.torch import load_file, save_file
 

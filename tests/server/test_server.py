@@ -208,7 +208,7 @@ def test_health_readiness_and_measures(running: Running) -> None:
 
 def test_keys(exported: Exported, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"another-key-of-some-length\n\n{KEY}\n")
-    with command(exported.bundle, "--keys", str(tmp_path / "keys")) as server:
+    with command(exported.bundle, "--api-keys", str(tmp_path / "keys")) as server:
         for header, status in ((f"Bearer {KEY}", 200), (f"bearer {KEY}", 200), (f"Bearer {KEY}x", 401),
                                (KEY, 401), ("Basic abc", 401), (None, 401)):  # fmt: skip
             headers = {"Authorization": header} if header else {}
@@ -348,9 +348,9 @@ def test_what_a_user_gets_wrong(
     (tmp_path / "empty").write_text("\n")
     for options, said in (
         ([str(tmp_path)], "is no bundle"),
-        ([str(exported.bundle), "--keys", str(tmp_path / "gone")], "cannot be read"),
-        ([str(exported.bundle), "--keys", str(tmp_path / "short")], "a key of under 16 characters"),
-        ([str(exported.bundle), "--keys", str(tmp_path / "empty")], "holds no key"),
+        ([str(exported.bundle), "--api-keys", str(tmp_path / "gone")], "cannot be read"),
+        ([str(exported.bundle), "--api-keys", str(tmp_path / "short")], "a key of under 16 characters"),
+        ([str(exported.bundle), "--api-keys", str(tmp_path / "empty")], "holds no key"),
         ([str(exported.bundle), "--max-batch", "0"], "--max-batch"),
         ([str(exported.bundle), "--max-queue", "5"], "which would never fit"),
         ([str(exported.bundle), "--port", "70000"], "--port 70000"),

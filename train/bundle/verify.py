@@ -123,8 +123,10 @@ def _model(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         yield Problem(where, "its labels are not the manifest's, in order", ", ".join(manifest.names))
     if config.get("problem_type") != "multi_label_classification":
         yield Problem(where, f"problem_type is {config.get('problem_type')!r}", "multi_label_classification")
-    if "auto_map" in config:
-        yield Problem(where, "auto_map: it would have code loaded", "no auto_map")
+    for name in (where, f"{MODEL}/tokenizer_config.json"):
+        said = (folder / name).read_bytes() if (folder / name).is_file() else b""
+        if b"auto_map" in said:
+            yield Problem(name, "auto_map: it would have code loaded", "no auto_map")
     thresholds = [set(variant.thresholds) for variant in manifest.variants.values()]
     if any(names != set(manifest.names) for names in thresholds):
         yield Problem(MANIFEST, "a variant's thresholds are not of the labels", ", ".join(manifest.names))

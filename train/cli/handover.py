@@ -62,7 +62,7 @@ def add(verbs: Verbs) -> None:
             description="POST /v1/moderations (works with the openai client) and /predict; GET /health, "
             "/ready and /metrics (Prometheus). The bundle is proven first. On SIGTERM no new request is "
             "taken, and those that were are answered. No text is logged.",
-            epilog="example: teensafe serve bundles/teen-1 --port 8000 --keys keys.txt",
+            epilog="example: teensafe serve bundles/teen-1 --port 8000 --api-keys keys.txt",
         )
     )
 
@@ -75,7 +75,7 @@ def _serve_options(serve: argparse.ArgumentParser) -> None:
         "--runtime", choices=("onnx", "onnx-int8", "torch"), default="onnx", help="default: %(default)s"
     )
     serve.add_argument("--threads", type=int, metavar="N", help="of ONNX Runtime; default: every core")
-    serve.add_argument("--keys", type=Path, metavar="FILE", help="bearer keys, one a line; default: open")
+    serve.add_argument("--api-keys", type=Path, metavar="FILE", help="bearer keys, one a line; default: open")
     serve.add_argument("--key", type=Path, metavar="PUB", help="serve only what this key's owner signed")
     limits = serve.add_argument_group("limits")
     for name, default, says in LIMITS:
@@ -136,7 +136,7 @@ def _serve(options: argparse.Namespace) -> int:
         where = f"--max-{first['loc'][0]}: " if first["loc"] else ""
         what = where + first["msg"].removeprefix("Value error, ")
         raise InputError(Problem("command line", what)) from None
-    keys = Keys.read(options.keys) if options.keys else None
+    keys = Keys.read(options.api_keys) if options.api_keys else None
     serve(
         options.bundle,
         options.runtime,

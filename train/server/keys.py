@@ -25,7 +25,7 @@ class Keys:
             keys = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         except (OSError, ValueError) as error:
             raise InputError(
-                Problem("--keys", f"{path} cannot be read ({type(error).__name__})", "a key a line")
+                Problem("--api-keys", f"{path} cannot be read ({type(error).__name__})", "a key a line")
             ) from error
         if not keys or min(map(len, keys)) < SHORTEST:
             what = "holds no key" if not keys else f"holds a key of under {SHORTEST} characters"

@@ -70,7 +70,8 @@ def test_the_queue_counts_texts_and_forgets_who_left() -> None:
     async def run() -> None:
         batcher = Batcher(score, Limits(queue=64, batch=1, wait=0), Measures(["a", "b"]))
         first = asyncio.create_task(batcher.scores(["1"]))
-        await asyncio.sleep(0.05)  # the model has it
+        while batcher._queue:  # until the model has it
+            await asyncio.sleep(0.01)
         second = asyncio.create_task(batcher.scores(["12"] * 60))
         await asyncio.sleep(0)
         with pytest.raises(Full):

@@ -219,23 +219,6 @@ def test_windows_the_normaliser_and_a_run_in_bf16(
     assert len(onnx.encoder.windows(onnx.encoder(texts)[0])) > 3
 
 
-@pytest.mark.slow
-def test_a_decoder_whose_head_has_no_bias(
-    tmp_path: Path, tiny_decoder: Path, runs: Path, make_recipe: Callable[..., Path]
-) -> None:
-    from train.__main__ import train
-    from train.recipe import load as load_recipe
-
-    summary = train(load_recipe(make_recipe(), [f"model.base={tiny_decoder}"]))
-    assert main(["export", summary["run"], "--to", str(tmp_path / "bundle"), "--int8"]) == 0
-    manifest = Manifest.read(tmp_path / "bundle")
-    assert {label.calibration for label in manifest.labels} <= {"identity", "temperature"}
-    texts = ["you idiot loser", "thanks team", "a the so " * 30]
-    run, bundle = Predictor.load(summary["run"]), load(tmp_path / "bundle", manifest, "onnx")
-    (p, _), (q, _) = (one.judge(one.logits(texts)) for one in (run, bundle))  # type: ignore[arg-type]
-    assert np.abs(p - q).max() < 1e-5
-
-
 def test_golden_inputs_hold_what_breaks_servers() -> None:
     rows = golden_inputs()
     assert len(rows) == 64 == len({row["id"] for row in rows})

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import requests
-from golden import Ask, Stop, main, sigmoid
+from golden import Scores, Server, Stop, main, sigmoid, took_softmax
 
 AT_ONCE = 16
 
 
-def client(url: str) -> Ask:
-    def ask(texts: Sequence[str], manifest: dict[str, Any]) -> list[list[float]]:
+def client(url: str) -> Server:
+    def ask(texts: Sequence[str], manifest: dict[str, Any]) -> Scores:
         names = [label["name"] for label in manifest["labels"]]
-        found: list[list[float]] = []
+        found: Scores = []
         for start in range(0, len(texts), AT_ONCE):
-            asked = {
+            asked: dict[str, Any] = {
                 "inputs": [[text] for text in texts[start : start + AT_ONCE]],
                 "raw_scores": True,  # without it: a softmax over labels that do not exclude each other
                 "truncate": True,
@@ -25,12 +25,16 @@ def client(url: str) -> Ask:
             answer.raise_for_status()
             for scores in answer.json():
                 logits = {one["label"]: one["score"] for one in scores}
+                if set(logits) != set(names):
+                    raise Stop("its labels are not the manifest's: another model is served there")
                 found.append([logits[name] for name in names])
-        if len(names) > 1 and all(abs(sum(scores) - 1) < 1e-3 and min(scores) >= 0 for scores in found):
+        if took_softmax(found):
             raise Stop("the scores of every text add up to 1: this server took a softmax; raw_scores is lost")
         return [[sigmoid(logit) for logit in scores] for scores in found]
 
-    return ask
+    info = requests.get(f"{url}/info", timeout=60)
+    info.raise_for_status()
+    return Server(ask, cuts_at=info.json()["max_input_length"])
 
 
 if __name__ == "__main__":

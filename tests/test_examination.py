@@ -147,6 +147,10 @@ def test_check_says_what_gates_and_suites_lack(
             [judged, f"data.sources.toy.path={tmp_path}/suite.csv"],
             "is kept for judging: it is of the suite alike",
         ),
+        (
+            [judged, f"data.sources.toy.path=file://{tmp_path}/suite.csv"],
+            "is kept for judging: it is of the suite alike",
+        ),
     ):
         assert teensafe(["check", recipe, *plan]) == 2, plan
         assert complaint in capsys.readouterr().err

@@ -659,6 +659,21 @@ def test_identity_ignores_paths_memory_and_tracking(write: Callable[..., Path]) 
     assert "posts.csv" not in json.dumps(identity)
 
 
+def test_what_is_sent_names_no_place_of_a_gates_baseline(write: Callable[..., Path]) -> None:
+    write(f"{POLICY}gates: ['test/any/fpr <= /home/somebody/other + 0.01']\n", "policy.yaml")
+    recipe = load(write(), ['evaluate.gates=["test/macro/auprc >= /home/somebody/base - 0.01"]'], {})
+    assert recipe.placeless()["evaluate"]["gates"] == ["test/macro/auprc >= base - 0.01"]
+    assert "somebody" in recipe.to_yaml() and "somebody" not in recipe.to_yaml(places=False)
+
+
+def test_a_policys_gates_are_read_before_anything_is_trained(write: Callable[..., Path]) -> None:
+    path = write()
+    write(f"{POLICY}gates: ['test/any/fpr < 2%', 'test/any/fpr <= 0.02']\n", "policy.yaml")
+    ((where, what),) = checked(path)[0]
+    assert where.startswith("policy.yaml:")
+    assert what.startswith("policy.gates: 'test/any/fpr < 2%' is no gate")
+
+
 TEXT = st.text(
     st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"], exclude_characters="$"),
     min_size=1,

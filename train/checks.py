@@ -14,7 +14,7 @@ from typing import Any
 
 from train.data import grammar
 from train.data.findings import must_be_file
-from train.data.location import is_remote
+from train.data.location import is_remote, local
 from train.data.public import catalogue, data_folder
 from train.data.source import Source
 from train.document import did_you_mean, display, siblings
@@ -94,7 +94,13 @@ def _kept_for_judging(recipe: Recipe) -> dict[str, str]:
 
 
 def _place(path: str) -> str:
-    return path if "://" in path or path.startswith(("package:", "hub:")) else os.path.realpath(path)
+    """The same for all ways to name one file of this machine."""
+    if is_remote(path) or path.startswith("hub:"):
+        return path
+    try:
+        return os.path.realpath(local(path))
+    except InputError:  # a package that is not installed, of which `_unreadable` tells
+        return path
 
 
 def _unanswerable(recipe: Recipe) -> Iterator[Problem]:
@@ -104,6 +110,11 @@ def _unanswerable(recipe: Recipe) -> Iterator[Problem]:
         "dev": {s.set_name("dev") for s in suites.dev},
         "test": {s.set_name("test") for s in suites.test},
     }
+    for text in recipe.policy.gates:  # a policy stands below what knows gates, and cannot ask itself
+        try:
+            Gate.parse(text)
+        except ValueError as wrong:
+            yield recipe.problem("policy.gates", str(wrong))
     asked = [("evaluate.gates", text, "test") for text in recipe.evaluate.gates]
     asked += [("evaluate.select.subject_to", text, "dev") for text in recipe.evaluate.select.subject_to]
     for place, text, part in asked:

@@ -17,7 +17,7 @@ from train.comparison.gate import not_worse
 from train.comparison.shared import divided
 from train.errors import InputError
 from train.evaluation.duties import by_duty, duties
-from train.evaluation.gates import Answer, Gate, answer, answer_paired
+from train.evaluation.gates import Answer, Gate, answer, answer_paired, placeless, run_name
 from train.evaluation.measured import Bounds, Figures
 from train.evaluation.predictions import Predictions, sets
 from train.evaluation.records import is_whole, shown
@@ -187,8 +187,9 @@ def _answer(gate: Gate, figures: Figures, bounds: Bounds, found: Mapping[str, Pr
     try:
         return answer_paired(gate, paired)
     except InputError as wrong:  # a finished training must not fail for it
-        said = " ".join(str(wrong).split())
-        return Answer(gate.text, "not shown", gate.key, None, None, None, said)
+        why = "; ".join(problem.what for problem in wrong.problems)  # not `where`: an answer names no place
+        said = f"{run_name(gate.baseline)}: {why}"
+        return Answer(placeless(gate.text), "not shown", gate.key, None, None, None, said)
 
 
 # ---- telling it ----------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from train.document import (
     read,
 )
 from train.errors import InputError, Problem
+from train.evaluation import gates
 from train.evaluation.selection import Evaluation
 from train.loop.loss import Bce, Loss
 from train.loop.training import Training
@@ -129,12 +130,15 @@ class Recipe(Spec):
         return content
 
     def placeless(self) -> dict[str, Any]:
-        """All it says, as JSON, but where data and base model lie, which may be signed addresses."""
+        """All it says, as JSON, but where data, base model and the baselines of gates lie: addresses may be
+        signed."""
         sources = {"sources": {"__all__": {"path"}}}
         suites = {part: {"__all__": {**sources, "functionalities": True}} for part in ("dev", "test")}
         hidden: Any = {"data": sources, "evaluate": {"suites": suites}}
         content = self.model_dump(mode="json", by_alias=True, exclude=hidden)
         content["model"]["base"] = placeless(self.model.base)
+        for section in (content["evaluate"], content["policy"]):
+            section["gates"] = [gates.placeless(text) for text in section["gates"]]
         return content
 
     def to_yaml(self, places: bool = True) -> str:

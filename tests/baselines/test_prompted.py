@@ -75,6 +75,15 @@ def test_verdicts_come_back_to_their_rows(run: Path) -> None:
     assert "same_rows" not in about  # all of them: the run itself can be compared with
 
 
+def test_a_model_called_by_its_file_is_named_without_its_place(run: Path) -> None:
+    """As vLLM calls it by default: what is handed on, `compare --wandb` too, names no place."""
+    with told(wise) as server:
+        options = ["--endpoint", server.url, "--model", "/home/somebody/smol.gguf", "--rows", "40"]
+        assert main(["baseline", str(run), "prompted", *options]) == 0
+    assert summary(run / "baselines" / "prompted")["baseline"]["model"] == "./smol.gguf"
+    assert "somebody" not in (run / "baselines" / "prompted" / "recipe.lock").read_text()
+
+
 def test_a_sample_leaves_the_run_on_the_same_rows(run: Path) -> None:
     with told(wise) as server:
         assert asked(run, server.url, "--rows", "40") == 0

@@ -155,6 +155,21 @@ def test_wandb_is_told_figures_and_no_id(
     assert not [id_ for id_ in read.ids if id_.encode() in stored]
 
 
+@pytest.mark.slow
+def test_what_a_recipe_keeps_here_is_not_sent_by_its_comparison(
+    copy: Copy, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("WANDB_MODE", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    for name, seed in (("weak", 1), ("strong", 2)):
+        path = copy(name, seed, float(seed)) / "recipe.yaml"
+        path.write_text(path.read_text().replace("wandb: disabled", "wandb: offline"))
+    assert main(["compare", "weak", "strong", "--wandb"]) == 0
+    assert "W&B is offline" in capsys.readouterr().err
+
+
 def test_the_report_is_whole_tables_in_markdown(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
     copy("weak", 1, 0.3)
     copy("strong", 2, 3.0, r=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import beta
 
-from train.evaluation.gates import Gate, answer, answer_paired
+from train.evaluation.gates import Gate, answer, answer_paired, placeless
 from train.evaluation.intervals import intervals
 from train.evaluation.metrics import measure
 from train.evaluation.slices import by_slice
@@ -124,3 +124,24 @@ def test_not_worse_than_another_run(difference: float, low: float, high: float, 
     assert (found.outcome, found.bound) == (outcome, low)
     other = Gate.parse("test/any/fpr <= old + 0.01")
     assert answer_paired(other, lambda run, key: (-difference, -high, -low, 500)).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("run", "name"),
+    [
+        ("/old-1a2b", "old-1a2b"),
+        ("/home/somebody/runs/old-1a2b/", "old-1a2b"),
+        ("../runs/old/baselines/tfidf", "old/baselines/tfidf"),
+    ],
+)
+def test_a_gate_is_told_without_where_its_baseline_lies(run: str, name: str) -> None:
+    text = f"test/hate/recall/place=a/b >= {run} - 0.01"
+    assert placeless(text) == f"test/hate/recall/place=a/b >= {name} - 0.01"
+    found = answer_paired(Gate.parse(text), lambda run, key: (0.0, -0.005, 0.02, 500))
+    assert found.gate == placeless(text) and run not in found.said
+    assert answer_paired(Gate.parse(text), lambda run, key: (0.0, None, None, 9)).gate == placeless(text)
+
+
+def test_other_gates_are_told_as_they_are() -> None:
+    for text in ("test/hate/fpr/place=a/b <= 0.1", "/home/somebody <= 0"):
+        assert placeless(text) == text

@@ -67,3 +67,9 @@ def test_longer_words_go_first_and_capitals_stay() -> None:
     assert coded("UNDER NAZIS", Random(0)) == "UNDER YAHTZEES"
     assert coded("Bulimia or anorexia", Random(0), "known") == "Bulimia or ana"
     assert coded("Bulimia or anorexia", Random(0), "held_out") == "mia or anorexia"
+
+
+@pytest.mark.parametrize("text", ["\u017fuicide, or k\u0131ll", "SU\u0130C\u0130DE"])
+def test_letters_that_only_a_pattern_takes_for_others_do_no_harm(text: str) -> None:
+    """Turkish, an old print, or what homoglyphs left where algospeak is stacked upon them."""
+    assert coded(text, Random(0)) == text

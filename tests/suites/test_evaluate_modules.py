@@ -58,3 +58,14 @@ def test_minimal_pairs(load: Any, lists: tuple[Any, Any]) -> None:
     rows = from_lists(scores, targets, None, 0.5, pairs, {"functionality": tested})
     assert found == functional(rows, "t")[0]
     assert found["t/all/functionalities"] == 4
+
+
+def test_a_text_without_a_pair_is_alone(load: Any, lists: tuple[Any, Any]) -> None:
+    scores, targets = lists
+    pairs = [str(n // 2) if n < 100 else None for n in range(400)]
+    told = {"predictions": scores, "references": targets, "functionalities": ["f"] * 400}
+    found = load("minimal_pairs").compute(pairs=pairs, **told)
+    alone = load("minimal_pairs").compute(pairs=[p or f"own {n}" for n, p in enumerate(pairs)], **told)
+    assert found == alone
+    with pytest.raises(ValueError, match="a label stands twice"):
+        load("minimal_pairs").compute(pairs=pairs, labels=["x", "x"], **told)

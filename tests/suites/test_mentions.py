@@ -92,3 +92,8 @@ def test_no_text_and_many_texts() -> None:
     found = mentions(texts, ["en"] * len(texts))
     assert time.process_time() - begun < 1
     assert found["identity=child"].all() and not found["identity=women"].any()
+
+
+@pytest.mark.parametrize("language", ["EN", "en-GB", "en_US"])
+def test_a_language_may_be_written_with_its_region_and_in_capitals(language: str) -> None:
+    assert named("the Muslim family", language) == named("the Muslim family", "en") != set()

@@ -66,3 +66,16 @@ def test_a_group_whose_mention_alone_raises_scores_is_the_worst(build):
     high = bounds["test/label0/bpsn_auc/identity=b"][1]
     assert high < bounds["test/label0/bpsn_auc/identity=a"][0]
     assert worst(figures, "test/label0/bpsn_auc", "dialect", most=False) is None
+
+
+def test_the_background_is_of_the_languages_that_have_the_group(build):
+    """One source of two languages; the words of the group are of one, and the model is bad at the other."""
+    n = 400
+    target = (np.arange(n) % 2).astype(float)
+    lang = np.where(np.arange(n) < 200, "en", "de")
+    score = np.where(lang == "en", 0.3 + 0.4 * target, 0.9 - 0.8 * target)
+    inside = (np.arange(n) < 200) & (np.arange(n) % 4 < 2)
+    rows = build(target[:, None], score[:, None], slices={"lang": list(lang)})
+    figures, _ = subgroups(rows, {"identity=x": inside}, "t")
+    assert figures["t/label0/bpsn_auc/identity=x"] == figures["t/label0/bnsp_auc/identity=x"] == 1.0
+    assert figures["t/label0/fpr_gap/identity=x"] == figures["t/label0/recall_gap/identity=x"] == 0

@@ -93,6 +93,8 @@ def test_its_digest_is_of_content_not_of_places(tmp_path: Path) -> None:
         ({"name": "Small One"}, "lower-case letters, digits"),
         ({"kind": "game"}, "'texts', 'functional', 'conversations' or 'swaps'"),
         ({"sources": {}}, "sources: an empty section"),
+        ({"kind": "swaps"}, "a suite of kind swaps needs the slice term"),
+        ({"kind": "functional"}, "a suite of kind functional needs the slice functionality"),
     ],
 )
 def test_mistakes_are_said(tmp_path: Path, changed: dict[str, Any], complaint: str) -> None:

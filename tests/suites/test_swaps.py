@@ -68,3 +68,10 @@ def test_the_shipped_suite_is_what_it_says_of_itself():
 def test_without_a_known_cell_nothing_is_said(build):
     rows = build([[np.nan], [np.nan]], [[0.1], [0.2]], group=["f", "f"], slices={"term": ["a", "b"]})
     assert swaps(rows, "s") == ({}, {})
+
+
+def test_a_row_without_a_term_counts_in_its_frame_alone(build):
+    rows = build([[0], [0], [0]], [[0.1], [0.5], [0.2]], group=["f"] * 3, slices={"term": ["a", "b", None]})
+    figures, _ = swaps(rows, "s")
+    assert figures["s/label0/spread/frame=allowed"] == pytest.approx(0.4)
+    assert {key.partition("term=")[2] for key in figures if "term=" in key} == {"a", "b"}

@@ -195,7 +195,11 @@ def test_a_run_judged_again_is_a_job_of_its_own_in_the_same_group(
     (place / "suite.yaml").write_text(SUITE)
     monkeypatch.delenv("WANDB_DATA_DIR", raising=False)
     monkeypatch.setenv("WANDB_MODE", "offline")
-    assert teensafe(["evaluate", str(run), "--suite", str(place / "suite.yaml")]) == 0
+    base = place / "base"
+    shutil.copytree(told_once, base, ignore=shutil.ignore_patterns("wandb"))
+    gate = f"test/macro/auprc >= {base} - 0.01"
+    assert teensafe(["evaluate", str(run), "--suite", str(place / "suite.yaml"), "--gate", gate]) == 3
+    assert summary(run)["gates"][0]["gate"] == "test/macro/auprc >= base - 0.01"
     monkeypatch.setenv("WANDB_DATA_DIR", "")  # so that what the verb sets is taken back
     again = Told(run)
     assert (again.run["job_type"], told.run["job_type"]) == ("evaluate", "train")

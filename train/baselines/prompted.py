@@ -27,6 +27,7 @@ from train.errors import Failure, Interrupted, Problem
 from train.files import canonical_json, sha256_bytes
 from train.lock import Resolved
 from train.loop.signals import StopSignals
+from train.model.backbone import placeless
 from train.policy import Policy
 from train.terminal import Terminal
 
@@ -77,7 +78,9 @@ def prompted(
         harmful = (corpus.targets[corpus.rows(split)[lost]] > 0.5).any(axis=1)
         # told apart: a model that refuses what is harmful is not judged on what it would have missed
         told[split] |= {"no_verdict": len(lost), "no_verdict_harmful": int(harmful.sum())}
-    settings = {"model": endpoint.model, "prompt": prompt.digest(), "form": prompt.form, "rows": asking.rows}
+    # a server may call a model by its file: where that lies is not handed on
+    named = {"model": placeless(endpoint.model), "prompt": prompt.digest()}
+    settings = {**named, "form": prompt.form, "rows": asking.rows}
     cost = _cost([known[text] for text in texts if text in known], replies, time.perf_counter() - start)
     return Attempt(logits, None, settings, {"texts": told, "cost": cost})
 

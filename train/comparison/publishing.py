@@ -29,9 +29,10 @@ def publish(document: Mapping[str, Any], sides: Sequence[Side]) -> str:
     """
     folder = runs_folder() / "comparisons" / document["name"]
     (folder / "wandb").mkdir(parents=True, exist_ok=True)
-    tracking = _tracking(sides[0].runs[0].folder).model_copy(
-        update={"wandb": "auto", "group": document["name"]}
-    )
+    of_run = _tracking(sides[0].runs[0].folder)
+    # it is asked for, so `disabled` does not count; a recipe whose figures stay until they are synced does
+    mode = "offline" if of_run.wandb == "offline" else "auto"
+    tracking = of_run.model_copy(update={"wandb": mode, "group": document["name"]})
     config = {
         "name": document["name"],
         "margin": document["margin"],

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator
@@ -71,6 +72,27 @@ class Gate:
         if (other["sign"] == "+") != at_most:
             raise ValueError(f"'{text}': `>=` goes with `RUN - number`, and `<=` with `RUN + number`")
         return cls(text, key, at_most, float(other["by"]), other["run"])
+
+
+def placeless(text: str) -> str:
+    """A gate's text as another machine is told of it: a baseline by its name, never by where it lies.
+
+    What is no gate comes back as it is.
+    """
+    try:
+        run = Gate.parse(text).baseline
+    except ValueError:
+        return text
+    if run is None or "/" not in run:
+        return text
+    before, _, after = text.rpartition(run)
+    return before + run_name(run) + after
+
+
+def run_name(run: str) -> str:
+    """The name of a run that is named by its folder; of a baseline in it, RUN/baselines/KIND."""
+    parts = Path(run).parts
+    return "/".join(parts[-3:] if parts[-2:-1] == ("baselines",) else parts[-1:])
 
 
 def _sound(text: str) -> str:
@@ -188,21 +210,23 @@ Paired = Callable[[str, str], "tuple[float | None, float | None, float | None, i
 def answer_paired(gate: Gate, paired: Paired) -> Answer:
     """Of a gate with a baseline: the one-sided 95% bound of the paired difference keeps within `by`.
 
+    The answer is handed over with a model, so it names the other run without its place.
     Raises InputError where the two runs share no such figure.
     """
     assert gate.baseline is not None
+    text, name = placeless(gate.text), run_name(gate.baseline)
     difference, low, high, n = paired(gate.baseline, gate.key)
     bound = high if gate.at_most else low
     if difference is None or bound is None:
         said = f"{gate.key} cannot be compared: too few groups among {n:,} identical rows"
-        return Answer(gate.text, "not shown", gate.key, difference, None, n, said)
+        return Answer(text, "not shown", gate.key, difference, None, n, said)
     holds, kept = (
         value <= gate.limit if gate.at_most else value >= -gate.limit for value in (bound, difference)
     )
     side = "at most" if gate.at_most else "at least"
     said = (
-        f"{gate.key} differs from {gate.baseline} by {difference:+.4g} on {n:,} identical rows, with 95% "
+        f"{gate.key} differs from {name} by {difference:+.4g} on {n:,} identical rows, with 95% "
         f"confidence {side} {bound:+.4g}"
     )
     outcome: Outcome = "held" if holds else "not shown" if kept else "broken"
-    return Answer(gate.text, outcome, gate.key, difference, bound, n, said)
+    return Answer(text, outcome, gate.key, difference, bound, n, said)

@@ -15,12 +15,12 @@ def from_lists(
     references: Any,
     labels: Sequence[str] | None = None,
     threshold: float | Sequence[float] | Mapping[str, float] = 0.5,
-    group: Sequence[str] | None = None,
+    group: Sequence[str | None] | None = None,
     slices: Mapping[str, Sequence[Any]] | None = None,
 ) -> Predictions:
     """predictions: probabilities [n, L]; references: targets [n, L], NaN or negative where unknown.
 
-    threshold: one, or one a label; group, and each of `slices`: [n].
+    threshold: one, or one a label; group, and each of `slices`: [n]. A text whose group is None is alone.
     Raises ValueError for shapes that do not fit, and for what is no probability.
     """
     scores = np.array(predictions, dtype=np.float64)
@@ -31,6 +31,8 @@ def from_lists(
     names = tuple(labels) if labels is not None else tuple(f"label_{j}" for j in range(width))
     if len(names) != width:
         raise ValueError(f"{len(names)} labels for {width} columns")
+    if len(set(names)) < width:
+        raise ValueError(f"a label stands twice in {', '.join(names)}: its figures would share their keys")
     if not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError("predictions must be probabilities from 0 to 1; apply a sigmoid to logits first")
     at = [threshold[label] for label in names] if isinstance(threshold, Mapping) else threshold
@@ -39,7 +41,7 @@ def from_lists(
     return Predictions(
         ids=ids,
         source=nothing,
-        group=nothing if group is None else np.array(list(group), dtype=object),
+        group=nothing if group is None else _groups(group),
         split=nothing,
         synthetic=np.zeros(n, dtype=bool),
         slices={name: np.array(list(values), dtype=object) for name, values in (slices or {}).items()},
@@ -48,3 +50,8 @@ def from_lists(
         scores=scores,
         flags=scores >= np.asarray(at),
     )
+
+
+def _groups(group: Sequence[str | None]) -> Any:
+    names = [f"alone:{n}" if name is None else str(name) for n, name in enumerate(group)]
+    return np.array(names, dtype=object)

@@ -63,7 +63,9 @@ def coded(text: str, draw: Random, entries: Entries = "all") -> str:
     forms, plain = _table(entries)
 
     def form(found: re.Match[str]) -> str:
-        options = forms[found[0].lower()]
+        options = forms.get(found[0].lower())
+        if options is None:  # to a pattern, ı is an i and ſ an s; lower() keeps them
+            return found[0]
         chosen = options[int(draw.random() * len(options))]
         return chosen.upper() if found[0].isupper() else chosen
 

@@ -62,7 +62,8 @@ def mentions(
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """`identity=<group>`, `identity=<kind>` (any group of it) and `dialect=<name>` -> which texts, bool [n].
 
-    languages: of each text [n], such as en; a text without one is searched for the words of all languages.
+    languages: of each text [n], such as en or en-GB, in any case; a text without one is searched for the
+    words of all languages.
     """
     n, words = len(texts), lexicon()
     said = [_plain(text) for text in texts]
@@ -71,7 +72,8 @@ def mentions(
     if languages is None:
         indexes = dict.fromkeys(spoken, _Index(said, range(n)))
     else:
-        spoken_in = {lang: [r for r in range(n) if languages[r] in (None, lang)] for lang in spoken}
+        told = [lang and re.split("[-_]", lang)[0].lower() for lang in languages]
+        spoken_in = {lang: [r for r in range(n) if told[r] in (None, lang)] for lang in spoken}
         indexes = {lang: _Index(said, rows) for lang, rows in spoken_in.items()}
     found: dict[str, npt.NDArray[np.bool_]] = {}
 

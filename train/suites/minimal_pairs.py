@@ -23,7 +23,7 @@ from train.suites.functionalities import SLICE, functional
 _INPUTS = """
 Args:
     predictions, references, labels, threshold, name: as train/evaluation/multilabel.py has them.
-    pairs: the minimal pair of each text; functionalities: what each text tests.
+    pairs: the minimal pair of each text, None where it has none; functionalities: what each text tests.
 Returns:
     {"<name>/all/pairs_passed": ...}: every figure of train.suites.functionalities.functional.
 """
@@ -45,7 +45,7 @@ class MinimalPairs(evaluate.Metric):  # type: ignore[misc]
         self,
         predictions: Any,
         references: Any,
-        pairs: Sequence[str],
+        pairs: Sequence[str | None],
         functionalities: Sequence[str],
         labels: Sequence[str] | None = None,
         threshold: float | Sequence[float] | Mapping[str, float] = 0.5,

@@ -27,19 +27,20 @@ def subgroups(predictions: Predictions, mentions: Mapping[str, Bools], name: str
     background negatives; low where a mention lowers them. recall and fpr at the operating points; recall_gap
     and fpr_gap: those less the background's. n, positives and negatives are the group's.
 
-    The background: texts without a mention, from those sources that have one with it; or a group of one
-    language would be set against texts of another. A figure is None on fewer than ENOUGH positives or
-    negatives, and a group with fewer known cells is left out.
+    The background: texts without a mention, from those sources, and of those languages in each, that have
+    one with it; or a group of one language would be set against texts of another. A figure is None on fewer
+    than ENOUGH positives or negatives, and a group with fewer known cells is left out.
     """
     figures: Figures = {}
     measured: dict[str, Measured] = {}
+    origin = _origin(predictions)
     for j, label in enumerate(predictions.labels):
         cells, positive = decided(predictions.targets[:, j]), predictions.targets[:, j] > 0.5
         for group, mentioned in mentions.items():
             inside = cells & mentioned
             if inside.sum() < ENOUGH:
                 continue
-            outside = cells & ~mentioned & np.isin(predictions.source, np.unique(predictions.source[inside]))
+            outside = cells & ~mentioned & np.isin(origin, np.unique(origin[inside]))
             parts = [np.flatnonzero(of & kind) for of in (inside, outside) for kind in (positive, ~positive)]
             for metric, count in counts(predictions.targets[mentioned, j]).items():
                 figures[f"{name}/{label}/{metric}/{group}"] = count
@@ -50,6 +51,13 @@ def subgroups(predictions: Predictions, mentions: Mapping[str, Bools], name: str
                     measured[key] = figure
     values, bounds = told(measured, predictions.group)
     return figures | values, bounds
+
+
+def _origin(predictions: Predictions) -> Positions:
+    """A number for each source and language [n]."""
+    spoken = predictions.slices.get("lang", np.full(len(predictions), None))
+    parts = [np.unique(part.astype(str), return_inverse=True)[1] for part in (predictions.source, spoken)]
+    return np.asarray(parts[0] * (parts[1].max(initial=0) + 1) + parts[1])
 
 
 def _figures(

@@ -17,6 +17,8 @@ from train.spec import Spec
 PREFIX = "suite."
 Part = Literal["dev", "test"]
 Kind = Literal["texts", "functional", "conversations", "swaps"]
+_READ_BY = {"functional": "functionality", "swaps": "term"}
+"""Kind -> the slice that its own figures are of."""
 
 
 class Suite(Spec):
@@ -50,6 +52,14 @@ class Suite(Spec):
                 raise ValueError(f"sources.{name}: {', '.join(odd)} is no part of a suite; dev and test are")
             if source.share or source.rows or source.max_repeats:
                 raise ValueError(f"sources.{name}: share, rows and max_repeats are for training")
+        return self
+
+    @model_validator(mode="after")
+    def _says_what_it_is_read_by(self) -> Self:
+        if (needed := _READ_BY.get(self.kind)) is not None:
+            for name, source in self.sources.items():
+                if needed not in source.slices:
+                    raise ValueError(f"sources.{name}: a suite of kind {self.kind} needs the slice {needed}")
         return self
 
     def set_name(self, part: Part) -> str:

@@ -45,7 +45,7 @@ def swaps(predictions: Predictions, name: str) -> tuple[Figures, Bounds]:
             if kind == "harmful":
                 continue
             rows = np.concatenate(frames)
-            for value in sorted(set(term[rows])):
+            for value in sorted({value for value in term[rows] if value is not None}):
                 mine, part = rows[term[rows] == value], f"term={value}"
                 figures |= _counts(f"{name}/{label}", part, kind, len(mine))
                 figures[f"{name}/{label}/excess/{part}"] = None

@@ -103,7 +103,7 @@ def test_a_gate_asks_the_baseline_not_its_run(run: Path, words: Path, tmp_path: 
     final, of_run = summary(run / "baselines" / "keywords"), summary(run)
     (told,) = final["gates"]
     key = "test/harassment/auprc"
-    assert told["gate"] == gate
+    assert told["gate"] == f"{key} >= other - 0.01"  # by its name, not by its place
     assert told["value"] == pytest.approx(final["metrics"][key] - of_run["metrics"][key]) != 0
 
 

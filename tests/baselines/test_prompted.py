@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.baselines.servers import completion, smollm2, told, wise
-from tests.baselines.test_endpoint import own_address
-from tests.baselines.test_prompt import prompt
 from tests.conftest import CRUEL, GRAVE, REPOSITORY, SENTINEL
-from train.baselines import endpoint
-from train.baselines.endpoint import Endpoint
+from tests.llm.servers import completion, smollm2, told, wise
+from tests.llm.test_endpoint import own_address
+from tests.llm.test_prompt import prompt
 from train.baselines.prompted import PLAIN
 from train.cli import main
 from train.evaluation.predictions import Predictions
+from train.llm import endpoint
+from train.llm.endpoint import Endpoint
 from train.report.page import write as write_report
 
 HOSTILE = [

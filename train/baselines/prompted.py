@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from train.baselines.answers import Answer, Answers
 from train.baselines.asked import escalated, sample
 from train.baselines.attempt import Attempt
-from train.baselines.endpoint import Endpoint, Reply
-from train.baselines.prompt import Form, Prompt
 from train.errors import Failure, Interrupted, Problem
 from train.files import canonical_json, sha256_bytes
+from train.llm.answers import Answer, Answers
+from train.llm.endpoint import Endpoint, Reply
+from train.llm.prompt import Form, Prompt
 from train.lock import Resolved
 from train.loop.signals import StopSignals
 from train.model.backbone import placeless

@@ -216,8 +216,8 @@ def _attempt(options: argparse.Namespace, terminal: Terminal) -> Baseline:
         from train.baselines.keywords import SHIPPED, keywords
 
         return partial(keywords, options.keywords or SHIPPED)
-    from train.baselines.endpoint import Endpoint
     from train.baselines.prompted import Asking, prompted
+    from train.llm.endpoint import Endpoint
 
     if options.endpoint is None or options.model is None:
         remedy = "--endpoint http://127.0.0.1:8080/v1 --model NAME"

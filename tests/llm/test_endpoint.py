@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.baselines.servers import completion, told, wise
-from tests.baselines.test_prompt import prompt
 from tests.conftest import REPOSITORY, SENTINEL
-from train.baselines import endpoint
-from train.baselines.endpoint import TRIES, Endpoint, is_loopback
+from tests.llm.servers import completion, told, wise
+from tests.llm.test_prompt import prompt
 from train.errors import InputError
+from train.llm import endpoint
+from train.llm.endpoint import TRIES, Endpoint, is_loopback
 
 
 @pytest.fixture(autouse=True)
@@ -133,8 +133,8 @@ def test_another_machine_wants_a_key() -> None:
 def test_no_text_is_logged_even_where_the_client_is_told_to_log_all() -> None:
     code = (
         "import sys\n"
-        "from train.baselines.endpoint import Endpoint\n"
-        "from tests.baselines.test_prompt import prompt\n"
+        "from train.llm.endpoint import Endpoint\n"
+        "from tests.llm.test_prompt import prompt\n"
         "print(Endpoint(sys.argv[1], 'm', 'K').ask(prompt(), sys.argv[2]))\n"
     )
     with told(failing((500, {"error": SENTINEL}), (200, completion(SENTINEL)))) as server:

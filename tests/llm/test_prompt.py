@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from tests.baselines.servers import completion, wise
 from tests.conftest import POLICY
-from train.baselines.prompt import LEAST, Completion, Form, NoVerdict, Prompt
+from tests.llm.servers import completion, wise
+from train.llm.prompt import LEAST, Completion, Form, NoVerdict, Prompt
 from train.policy import Policy
 
 LABELS = ("harassment", "hate")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from train.baselines.answers import Answer
-from train.baselines.prompt import Completion, NoVerdict, Prompt
 from train.errors import InputError, Problem
+from train.llm.answers import Answer
+from train.llm.prompt import Completion, NoVerdict, Prompt
 
 TRIES = 4
 PAUSE = 0.5  # seconds before the second try, doubled before each further one

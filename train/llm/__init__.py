@@ -1,0 +1,1 @@
+"""LLMs behind an OpenAI-compatible endpoint: in go a policy and texts, out come verdicts."""

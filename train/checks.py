@@ -23,7 +23,8 @@ from train.evaluation.gates import Gate
 from train.model.adapter import Qlora, Top
 from train.model.backbone import local_path
 from train.model.gguf import is_gguf
-from train.recipe import Recipe, reading_order
+from train.recipe import Recipe
+from train.stated import reading_order
 from train.suites.suite import PREFIX
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
@@ -19,14 +17,10 @@ from ruamel.yaml import YAML
 from train.data.corpus import Data
 from train.data.encoding import Encoding
 from train.document import (
-    COMMAND_LINE,
     Node,
     build,
     change,
     did_you_mean,
-    display,
-    merge,
-    parse,
     read,
 )
 from train.errors import InputError, Problem
@@ -38,13 +32,19 @@ from train.model.adapter import Adapter, Lora
 from train.model.backbone import Backbone, placeless
 from train.policy import Policy
 from train.spec import Spec
+from train.stated import (
+    Env,
+    absolute,
+    expanded,
+    is_folder,
+    overridden,
+    policy_in_place,
+    reading_order,
+    source_in_place,
+    with_parents,
+)
 from train.suites.suite import Perturbed, Suite, Suites
 from train.tracking.wandb_log import Tracking
-
-_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-
-
-Env = Mapping[str, str]
 
 
 class Model(Backbone, Encoding):
@@ -125,7 +125,7 @@ class Recipe(Spec):
             judging["suites"] = [suite.digest() for suite in self.evaluate.suites.dev]
         else:
             del judging["select"]["subject_to"]
-        if _is_folder(self.model.base):
+        if is_folder(self.model.base):
             del content["model"]["base"]
         return content
 
@@ -165,19 +165,19 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
     env = os.environ if env is None else env
     problems: list[Problem] = []
     recipe = None  # after a file that could not be read, nothing can be said of what the recipe lacks
-    if tree := _with_parents(Path(path), env, problems):
+    if tree := with_parents(Path(path), env, problems):
         for override in overrides:
-            tree = _overridden(tree, override, problems)
-        tree = _expanded(tree, env, problems)
-        tree = change(tree, ("policy",), lambda node: _policy(node, problems))
+            tree = overridden(tree, override, problems)
+        tree = expanded(tree, env, problems)
+        tree = change(tree, ("policy",), lambda node: policy_in_place(node, problems))
         for part in ("dev", "test"):
             tree = change(tree, ("evaluate", "suites", part, "*"), lambda node: _suite(node, env, problems))
         for place in (("data",), ("evaluate", "suites", "*", "*")):
-            tree = change(tree, (*place, "sources", "*", "path"), _source_path)
-            tree = change(tree, (*place, "sources", "*", "path", "*"), _source_path)  # one for each split
-        tree = change(tree, ("evaluate", "suites", "*", "*", "functionalities"), _absolute)
+            tree = change(tree, (*place, "sources", "*", "path"), source_in_place)
+            tree = change(tree, (*place, "sources", "*", "path", "*"), source_in_place)  # one for each split
+        tree = change(tree, ("evaluate", "suites", "*", "*", "functionalities"), absolute)
         tree = change(
-            tree, ("model", "base"), lambda node: _absolute(node) if _is_folder(str(node.value)) else node
+            tree, ("model", "base"), lambda node: absolute(node) if is_folder(str(node.value)) else node
         )
         recipe = build(Recipe, _with_kinds(tree), problems)
         problems += _wrong_names(tree)
@@ -187,107 +187,10 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
     return recipe
 
 
-def reading_order(problem: Problem) -> tuple[bool, str, int]:
-    file, _, line = problem.where.rpartition(":")
-    return (not file, file, int(line) if line.isdigit() else 0)
-
-
-def _with_parents(
-    path: Path, env: Env, problems: list[Problem], stated: Node | None = None, children: tuple[Path, ...] = ()
-) -> Node | None:
-    """The file's tree merged over all it extends, a list's first undermost; None if one is unreadable."""
-    tree = read(path, problems, stated, "extends")
-    if tree is None:
-        return None
-    chain = (*children, path.resolve())
-    extends = tree.section().pop("extends", None)
-    parents = [] if extends is None else extends.items() or [extends]
-    merged: list[Node | None] = []
-    for parent in (_expanded(parent, env, problems, "extends") for parent in parents):
-        target = Path(str(_absolute(parent).value))
-        inherited = None
-        if not isinstance(parent.value, str):
-            expected = "a path, or a list of paths"
-            problems.append(Problem(parent.where, f"extends: {parent.shown()}", expected))
-        elif target.resolve() in chain:
-            circle = (*chain[chain.index(target.resolve()) :], target)
-            what = f"extends: goes in a circle: {' -> '.join(display(link) for link in circle)}"
-            problems.append(Problem(parent.where, what))
-        elif not parent.broken:
-            inherited = _with_parents(target, env, problems, parent, chain)
-        merged.append(inherited)
-    layers = [layer for layer in (*merged, tree) if layer]
-    return reduce(_over, layers) if len(layers) == len(merged) + 1 else None
-
-
-def _over(parent: Node, child: Node) -> Node:
-    return merge(parent, child, one_of=("epochs", "steps"))
-
-
-def _overridden(tree: Node, override: str, problems: list[Problem]) -> Node:
-    """The tree with one `key.path=value` from the command line merged over it."""
-    name, equals, value = override.partition("=")
-    keys = name.split(".")
-    if not equals or not all(keys):
-        problems.append(Problem(COMMAND_LINE, f"'{override}'", "key.path=value, such as train.lr=3e-4"))
-        return tree
-    for n in range(1, len(keys)):
-        outer = tree.get(*keys[:n])
-        if outer and not isinstance(outer.value, dict | None):
-            what = f"{name}: {'.'.join(keys[:n])} is {outer.shown()} ({outer.where}), not a section"
-            problems.append(Problem(COMMAND_LINE, what, f"{'.'.join(keys[:n])}=value"))
-            return tree
-    flaws: list[Problem] = []
-    node = parse(value, lambda _: COMMAND_LINE, Path.cwd(), flaws)
-    problems += [replace(flaw, what=f"{name}: {flaw.what}") for flaw in flaws]
-    if node is None or flaws:
-        return tree
-    for key in reversed(keys):
-        node = Node({key: node}, COMMAND_LINE, Path.cwd())
-    return _over(tree, node)
-
-
-def _expanded(tree: Node, env: Env, problems: list[Problem], path: str = "") -> Node:
-    """The tree with `${env:NAME}` and `${env:NAME:-default}` replaced; as in a shell, empty is unset."""
-    if isinstance(tree.value, dict):
-        inner = {k: _expanded(n, env, problems, f"{path}.{k}".strip(".")) for k, n in tree.value.items()}
-        return replace(tree, value=inner)
-    if isinstance(tree.value, list):
-        return replace(tree, value=[_expanded(node, env, problems, path) for node in tree.value])
-    if not isinstance(tree.value, str) or "${" not in tree.value:
-        return tree
-    text = _VARIABLE.sub(lambda match: env.get(match[1]) or match[2] or "", tree.value)
-    unset = [m[1] for m in _VARIABLE.finditer(tree.value) if not env.get(m[1]) and m[2] is None]
-    if unset:
-        remedy = f"export {unset[0]}=..., or write ${{env:{unset[0]}:-a default}}"
-        problems.append(Problem(tree.where, f"{path}: the variable {unset[0]} is not set", remedy=remedy))
-    elif "${" in text:
-        expected = "${env:NAME} or ${env:NAME:-default}"
-        problems.append(Problem(tree.where, f"{path}: {tree.shown()} holds an unknown ${{...}}", expected))
-    folder = Path.cwd() if tree.value.startswith("${env:") else tree.folder
-    return replace(tree, value=text, folder=folder, broken=bool(unset) or "${" in text)
-
-
-def _is_folder(base: str) -> bool:
-    return base.startswith((".", "/", "~"))
-
-
-def _absolute(node: Node) -> Node:
-    path = Path(str(node.value))
-    with suppress(RuntimeError):  # ~somebody who has no home here
-        path = path.expanduser()
-    return replace(node, value=os.path.normpath(node.folder / path))
-
-
-def _policy(node: Node, problems: list[Problem]) -> Node:
-    """The policy's own tree in place of its path, so that its problems name lines of its file."""
-    return read(Path(str(_absolute(node).value)), problems, node, "policy") or replace(node, broken=True)
-
-
 def _suite(node: Node, env: Env, problems: list[Problem]) -> Node:
     """The suite's own tree in place of its path."""
-    tree = read(Path(str(_absolute(node).value)), problems, node, "evaluate.suites")
-    return _expanded(tree, env, problems) if tree else replace(node, broken=True)
+    tree = read(Path(str(absolute(node).value)), problems, node, "evaluate.suites")
+    return expanded(tree, env, problems) if tree else replace(node, broken=True)
 
 
 def load_suite(path: str | Path, env: Env | None = None) -> Suite:
@@ -295,27 +198,14 @@ def load_suite(path: str | Path, env: Env | None = None) -> Suite:
     problems: list[Problem] = []
     suite = None
     if tree := read(Path(path), problems):
-        tree = _expanded(tree, os.environ if env is None else env, problems)
-        tree = change(tree, ("sources", "*", "path"), _source_path)
-        tree = change(tree, ("sources", "*", "path", "*"), _source_path)
-        tree = change(tree, ("functionalities",), _absolute)
+        tree = expanded(tree, os.environ if env is None else env, problems)
+        tree = change(tree, ("sources", "*", "path"), source_in_place)
+        tree = change(tree, ("sources", "*", "path", "*"), source_in_place)
+        tree = change(tree, ("functionalities",), absolute)
         suite = build(Suite, tree, problems)
     if suite is None or problems:
         raise InputError(sorted(problems, key=reading_order))
     return suite
-
-
-def _source_path(node: Node) -> Node:
-    """A source's path made absolute where it names a place on this machine."""
-    path = str(node.value)
-    if not path or path.startswith("package:") or "://" in path:
-        return node
-    if not path.startswith("hub:"):
-        return _absolute(node)
-    name, _, rest = path.removeprefix("hub:").partition(":")
-    if not _is_folder(name):
-        return node
-    return replace(node, value=f"hub:{_absolute(replace(node, value=name)).value}:{rest}")
 
 
 def _with_kinds(tree: Node) -> Node:

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr
 from pydantic.json_schema import GenerateJsonSchema
 from ruamel.yaml import YAML
 
+from train.data import delivered
 from train.data.corpus import Data
 from train.data.encoding import Encoding
 from train.document import (
@@ -170,6 +171,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
             tree = overridden(tree, override, problems)
         tree = expanded(tree, env, problems)
         tree = change(tree, ("policy",), lambda node: policy_in_place(node, problems))
+        tree = delivered.in_place(tree, problems)
         for part in ("dev", "test"):
             tree = change(tree, ("evaluate", "suites", part, "*"), lambda node: _suite(node, env, problems))
         for place in (("data",), ("evaluate", "suites", "*", "*")):

@@ -142,7 +142,7 @@ class Reading(Iterator[Example]):
                         columns = f"{quoted(by)} {'is' if len(by) == 1 else 'are'} empty"
                         found.add(where, f"aggregate.by: {columns}", "an item for every row", _LEAVE_OUT)
                     continue
-                if example.id == f"{self._name}:":
+                if example.id == self._id(""):
                     found.add(where, f'the id column "{source.id}" is empty', "an id in every row")
                     continue
                 yield (where, item), replace(example, split=part.claim) if part.claim != ANY else example
@@ -164,10 +164,13 @@ class Reading(Iterator[Example]):
         keys = [plain(row.get(column)) for column in self._group_columns]
         if source.pair:
             keys = [self._pairs[key] for key in self._pair(row)[:1]]
-        group = _group(name, text, keys)
+        group = keys[0] or "" if source.delivered else _group(name, text, keys)
         "".join((own or "", group, *slices.values())).encode()
         claim = self._claims[_same(row.get(source.split.column))] if source.split else ANY
-        return Example(f"{name}:{own or ''}", group, text, labels, name, slices, claim)
+        return Example(self._id(own or ""), group, text, labels, name, slices, claim)
+
+    def _id(self, own: str) -> str:
+        return own if self._source.delivered else f"{self._name}:{own}"
 
     def _taken(self, row: Mapping[str, Any]) -> bool:
         taken = True
@@ -213,7 +216,7 @@ class Reading(Iterator[Example]):
         first: dict[str, str] = {}
         told = set()
         for where, own in self._own_ids():
-            if hash(f"{self._name}:{own}") not in suspects:
+            if hash(self._id(own)) not in suspects:
                 continue
             if own not in first:
                 first[own] = where

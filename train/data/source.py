@@ -64,6 +64,13 @@ class Source(Spec):
     data.split to those splits that the source does not claim. Relative to the recipe, or, if it begins with
     ${env:...}, to the working directory; or package:NAME/PATH; or an address that fsspec opens (s3://...);
     or hub:OWNER/NAME@COMMIT:SPLIT."""
+    delivered: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """NAME@VERSION of a delivery, or the path of one; all else but share, rows and max_repeats is stated by
+    its manifest. Its ids and groups are whole already: the source's name is not put before them."""
+    part: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Which of the delivery's sources; default: the one that is called as this one."""
+    sha256: dict[Claim, str] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What each file's content has to be, by split; a delivery's manifest says it."""
     format: Format | None = None
     """Default: from the file's name."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
@@ -143,6 +150,8 @@ class Source(Spec):
     def _contradictions(self) -> Iterator[str]:
         if (self.text is None) == (self.turns is None):
             yield "say either text or turns"
+        if self.delivered and not self.sha256:
+            yield "delivered: say nothing beside it but part, share, rows and max_repeats"
         if self.split and isinstance(self.path, dict):
             yield "say either split or a path for each split"
         if self.group is not None and self.pair is not None:
@@ -262,8 +271,16 @@ class Source(Spec):
 def content_digest(source: Source) -> str:
     """sha256 of the file's bytes; of a grammar folder, of its files' relative names and bytes; of several
     paths, of their digests by split; of a dataset of the hub, its commit."""
-    digests = {claim: _digest(source, path) for claim, path in source.paths().items()}
+    digests = {claim: _proven(source, claim, path) for claim, path in source.paths().items()}
     return digests["any"] if isinstance(source.path, str) else sha256_bytes(canonical_json(digests).encode())
+
+
+def _proven(source: Source, claim: Claim, path: str) -> str:
+    digest = _digest(source, path)
+    if source.sha256 is not None and source.sha256.get(claim) != digest:
+        what = "its content is not what the delivery's manifest says"
+        raise InputError(Problem(path, what, "the file as delivered", "take the delivery again"))
+    return digest
 
 
 def _digest(source: Source, path: str) -> str:

@@ -77,7 +77,7 @@ def levels(
     taken[source[states], stated[states]] = True
     taken[:, 0] = False  # train is no split to be kept pure
     own = np.where(states, stated, np.where(taken[source, hashed], np.int8(0), hashed))
-    whole = _joined(group, twin, len(names))[group]
+    whole = joined(group, twin, len(names))[group]
     claimed, highest = np.zeros((2, int(whole.max(initial=-1)) + 1), dtype=np.int8)
     np.maximum.at(claimed, whole, stated)
     np.maximum.at(highest, whole, own)
@@ -85,7 +85,7 @@ def levels(
     return level, (own != level) & (states | taken[source, level] | (claimed[whole] > 0))
 
 
-def _joined(group: np.ndarray, twin: np.ndarray, groups: int) -> np.ndarray:
+def joined(group: np.ndarray, twin: np.ndarray, groups: int) -> np.ndarray:
     """Component of each group, int [groups]: groups are joined by rows that are twins."""
     import numpy as np
     from scipy.sparse import coo_array

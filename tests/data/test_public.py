@@ -128,7 +128,7 @@ def test_a_damaged_catalogue_is_one_clear_error(tmp_path: Path, monkeypatch: pyt
 def public_paths(tree: Any) -> list[tuple[str, dict[str, Any]]]:
     """(path below the data folder, the source that states it) for each source read from $TEENSAFE_DATA."""
     sources = tree.get("data", {}).get("sources", {})
-    paths = [(path, source) for source in sources.values() for path in every(source["path"])]
+    paths = [(path, of) for of in sources.values() for path in every(of.get("path", ""))]
     matches = [(re.fullmatch(r"\$\{env:TEENSAFE_DATA(?::-[^}]*)?\}/(.+)", path), of) for path, of in paths]
     return [(match[1], source) for match, source in matches if match]
 

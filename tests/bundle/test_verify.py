@@ -183,3 +183,18 @@ def test_another_tokenizer_is_told_from_other_arithmetic(own: Path) -> None:
     path.write_text(json.dumps(said))
     _reseal(own)
     assert "other tokens in rows" in _named(own, None)
+
+
+def test_a_bundle_cannot_lower_what_it_is_held_to(own: Path) -> None:
+    golden, manifest = own / "golden.jsonl", Manifest.read(own)
+    lines = golden.read_text().splitlines(keepends=True)
+    for kept in (0, 3):
+        golden.write_text("".join(lines[:kept]))
+        _reseal(own)
+        assert f"golden.jsonl: has {kept} rows" in _named(own, None)
+    golden.write_text("".join(lines))
+    _reseal(own, variants={})
+    assert "has no variant torch and onnx" in _named(own, None)
+    loose = {name: v.model_copy(update={"tolerance": 1.0}) for name, v in manifest.variants.items()}
+    _reseal(own, variants=loose)
+    assert "torch allows itself a difference of 1" in _named(own, None)

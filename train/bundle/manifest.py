@@ -22,6 +22,11 @@ CARD = "README.md"
 MODEL = "model"
 Runtime = Literal["torch", "onnx", "onnx-int8"]
 GRAPHS: Mapping[Runtime, str] = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model_int8.onnx"}
+TOLERANCE: Mapping[Runtime, float] = {"torch": 1e-4, "onnx": 1e-4, "onnx-int8": 0.05}
+"""Largest difference of a probability that a bundle may allow itself. Another processor adds up in another
+order; 8-bit products differ more between kinds."""
+GOLDEN_ROWS = 64
+"""Fewer are no proof: a text of each kind has to be among them."""
 
 
 class Label(Spec):

@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from train.bundle import golden
-from train.bundle.manifest import GOLDEN, MANIFEST, MODEL, SIGNATURE, Manifest, Runtime
+from train.bundle.manifest import (
+    GOLDEN,
+    GOLDEN_ROWS,
+    MANIFEST,
+    MODEL,
+    SIGNATURE,
+    TOLERANCE,
+    Manifest,
+    Runtime,
+)
 from train.bundle.runtime import load
 from train.bundle.signature import problem
 from train.errors import Failure, InputError, Problem
@@ -58,6 +67,10 @@ def prove(folder: Path, key: Path | None = None, only: Runtime | None = None) ->
         "--key proves who made it"
     )
     rows = golden.read(folder / GOLDEN, len(manifest.labels))
+    if len(rows) < GOLDEN_ROWS:
+        raise Wrong(
+            [Problem(GOLDEN, f"has {len(rows)} rows", f"at least {GOLDEN_ROWS}", "get the bundle again")]
+        )
     for runtime, variant in manifest.variants.items():
         if only not in (None, runtime):
             continue
@@ -127,6 +140,14 @@ def _model(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         said = (folder / name).read_bytes() if (folder / name).is_file() else b""
         if b"auto_map" in said:
             yield Problem(name, "auto_map: it would have code loaded", "no auto_map")
+    if absent := [runtime for runtime in ("torch", "onnx") if runtime not in manifest.variants]:
+        yield Problem(
+            MANIFEST, f"has no variant {' and '.join(absent)}", "torch and onnx, which prove each other"
+        )
+    for runtime, variant in manifest.variants.items():
+        if variant.tolerance > TOLERANCE[runtime]:
+            what = f"{runtime} allows itself a difference of {variant.tolerance:g}"
+            yield Problem(MANIFEST, what, f"at most {TOLERANCE[runtime]:g}")
     thresholds = [set(variant.thresholds) for variant in manifest.variants.values()]
     if any(names != set(manifest.names) for names in thresholds):
         yield Problem(MANIFEST, "a variant's thresholds are not of the labels", ", ".join(manifest.names))

@@ -75,7 +75,7 @@ def described(run: RunSaid, merged: Merged) -> Manifest:
             for name, source in recipe.data.sources.items()
         ),
         lineage=_lineage(recipe, run.final["name"]),
-        evaluation=_evaluation(run.final),
+        evaluation=evaluation(run.final),
         gates=tuple(run.final.get("gates", ())),
         files={},
     )
@@ -92,7 +92,7 @@ def _lineage(recipe: Recipe, name: str) -> Lineage:
     )
 
 
-def _evaluation(final: Mapping[str, Any]) -> dict[str, Any]:
+def evaluation(final: Mapping[str, Any]) -> dict[str, Any]:
     """Figures of whole sets and labels, none of dev, which chose the checkpoint."""
     keys = [
         key

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from train.bundle import golden
-from train.bundle.manifest import CARD, GOLDEN, GRAPHS, MANIFEST, MODEL, SIGNATURE, Manifest, Runtime, Variant
+from train.bundle.manifest import (
+    CARD,
+    GOLDEN,
+    GRAPHS,
+    MANIFEST,
+    MODEL,
+    SIGNATURE,
+    TOLERANCE,
+    Manifest,
+    Runtime,
+    Variant,
+)
 from train.bundle.runtime import load as load_variant
 from train.bundle.signature import sign
 from train.bundle.verify import listed, prove
 from train.errors import InputError, Problem
 from train.export.card import card
-from train.export.describe import RunSaid, described
+from train.export.describe import RunSaid, described, evaluation
 from train.export.graph import to_int8, to_onnx
 from train.export.merged import Merged, merge
 from train.export.variants import Fitted, fit_again
@@ -26,8 +36,6 @@ from train.serving.predictor import Predictor, checkpoint_of
 from train.terminal import Terminal
 from train.tracking.run import find, lock, summary
 
-TOLERANCE: Mapping[Runtime, float] = {"torch": 1e-4, "onnx": 1e-4, "onnx-int8": 0.05}
-"""Of a probability. Another processor adds up in another order; 8-bit products differ more between kinds."""
 _PROBE = ("one two three four five six", "one")
 
 
@@ -77,12 +85,14 @@ def export(name: str, target: Path, int8: bool = False, key: Path | None = None)
 
 
 def _made_already(name: str, target: Path) -> Manifest | None:
-    """The manifest of a bundle that is there already, if it is of this very checkpoint."""
+    """The manifest of a bundle that is there, if it is of this very checkpoint as it was judged last."""
     if not (target / MANIFEST).is_file():
         return None
     there, run = Manifest.read(target), find(name)
-    same = (there.run.identity, there.run.step) == (lock(run)["sha256"], summary(run)["selected_step"])
-    return there if same else None
+    final = summary(run)
+    of_bundle = (there.run.identity, there.run.step, there.evaluation, list(there.gates))
+    of_run = (lock(run)["sha256"], final["selected_step"], evaluation(final), list(final.get("gates", ())))
+    return there if of_bundle == of_run else None
 
 
 def golden_inputs() -> list[dict[str, Any]]:

@@ -1,0 +1,222 @@
+"""A delivery: the folder NAME@VERSION that a build leaves, written whole or not at all and never changed.
+
+    data/<source>/<split>.parquet   its rows; a part of the delivery is a source
+    left_out.parquet                id, source and reason of every row that is in no split
+    README.md, CHANGES.md           the dataset card; what differs from the version before
+    manifest.json                   hashes, counts, stages, gates: what a recipe holds the files against
+
+Nothing in it tells when, where or how fast it was made: the same data and settings give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from train.curation import counting
+from train.curation.shards import ROW_GROUP, Shard, read
+from train.data.delivered import File, Part
+from train.data.split import NAMES
+from train.example import TURN
+from train.files import sha256_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LEFT_OUT = "left_out.parquet"
+UNKNOWN = "no label is known"
+_INSIDE = ("source", "licence", "claim", "synthetic", "split", "left_out", "digest")
+"""Columns that stages need and a delivery has no use for: they are the same for all rows of a file."""
+FOUND = {"language": "language", "age": "stated_age"}
+"""Slices that stages find -> their columns."""
+
+
+@dataclass(frozen=True)
+class Written:
+    parts: Mapping[str, Part]
+    tally: counting.Tally
+    left_out: Mapping[str, Mapping[str, int]]
+    """By source and reason."""
+
+
+def write_data(shards: Sequence[Shard], folder: Path) -> Written:
+    """The rows of every source and split, in their order; those in no split go to left_out.parquet.
+
+    Memory holds a shard and the row group that it is added to.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    tally: counting.Tally = Counter()
+    parts: dict[str, Part] = {}
+    left_out: dict[str, Counter[str]] = {}
+    schema = pa.schema([(name, pa.string()) for name in ("id", "source", "left_out")])
+    with ExitStack() as stack:
+        left = stack.enter_context(_File(folder / LEFT_OUT))
+        left.add(schema.empty_table())
+        for source, its in groupby(shards, key=source_of):
+            rows = [*its]
+            conversations = any(_has_turns(shard) for shard in rows)
+            with _PartFiles(folder, source, "turns" if conversations else "text") as part:
+                for shard in rows:
+                    table = _settled(read([shard]))
+                    gone = table.filter(pc.is_valid(table.column("left_out"))).select(schema.names)
+                    left.add(gone)
+                    left_out.setdefault(source, Counter()).update(gone.column("left_out").to_pylist())
+                    kept = table.filter(pc.is_valid(table.column("split")))
+                    tally.update(counting.tally(kept, slices(kept)))
+                    part.add(kept)
+            if part.files:
+                parts[source] = part.said()
+    return Written(parts, tally, {name: dict(sorted(why.items())) for name, why in left_out.items() if why})
+
+
+def source_of(shard: Shard) -> str:
+    return shard.name.rpartition("-")[0]
+
+
+def slices(table: pa.Table) -> dict[str, str]:
+    """Slice -> its column: what sources say, and what stages found."""
+    from train.curation.rows import SLICE
+
+    said = {c.removeprefix(SLICE): c for c in table.column_names if c.startswith(SLICE)}
+    found = {name: c for name, c in FOUND.items() if c in table.column_names and name not in said}
+    return dict(sorted((said | found).items()))
+
+
+class _PartFiles:
+    """The files of one source, a split each."""
+
+    def __init__(self, folder: Path, source: str, reads: Literal["text", "turns"]) -> None:
+        self._folder, self._source, self._reads = folder, source, reads
+        self._open: dict[str, _File] = {}
+        self._known: set[str] = set()
+        self._seen: dict[str, str] = {}
+        self._licences: set[str] = set()
+        self._synthetic: set[bool] = set()
+        self.files: dict[str, File] = {}
+
+    def __enter__(self) -> _PartFiles:
+        return self
+
+    def add(self, table: pa.Table) -> None:
+        import pyarrow.compute as pc
+
+        from train.curation.rows import LABEL, labels
+
+        self._known |= {name for name in labels(table) if table.column(LABEL + name).null_count < len(table)}
+        its = slices(table)
+        self._seen |= {name: c for name, c in its.items() if table.column(c).null_count < len(table)}
+        self._licences |= {*table.column("licence").to_pylist()}
+        self._synthetic |= {*table.column("synthetic").to_pylist()}
+        for split in NAMES:
+            rows = table.filter(pc.equal(table.column("split"), split))
+            if len(rows):
+                if split not in self._open:
+                    self._open[split] = _File(self._folder / "data" / self._source / f"{split}.parquet")
+                self._open[split].add(_delivered(rows, self._reads))
+
+    def __exit__(self, *error: object) -> None:
+        for split, file in self._open.items():
+            file.close()
+            size, path = file.path.stat().st_size, file.path.relative_to(self._folder).as_posix()
+            self.files[split] = File(path=path, sha256=sha256_file(file.path), bytes=size, rows=file.rows)
+
+    def said(self) -> Part:
+        (synthetic,) = self._synthetic
+        return Part(
+            files=self.files,  # type: ignore[arg-type]
+            reads=self._reads,
+            labels=tuple(sorted(self._known)),
+            slices=dict(sorted(self._seen.items())),
+            licence=", ".join(sorted(self._licences)),
+            synthetic=synthetic,
+        )
+
+
+class _File:
+    """A Parquet file whose row groups, hence bytes, do not depend on how its rows arrive."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
+        self._waiting: list[pa.Table] = []
+        self._writer: Any = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def add(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        self.rows += len(table)
+        while sum(map(len, self._waiting)) >= ROW_GROUP:
+            self._write(ROW_GROUP)
+
+    def close(self) -> None:
+        self._write(ROW_GROUP)
+        self._writer.close()
+
+    def _write(self, rows: int) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not self._waiting:
+            return
+        table = pa.concat_tables(self._waiting)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
+        if len(table):
+            self._writer.write_table(table.slice(0, rows).combine_chunks())
+        self._waiting = [rest] if len(rest := table.slice(rows)) else []
+
+
+def _has_turns(shard: Shard) -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring(read([shard], ["text"]).column("text"), TURN)).as_py())
+
+
+def _settled(table: pa.Table) -> pa.Table:
+    """A row of which no label is known teaches nothing: it is in no split."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from train.curation.rows import LABEL
+
+    known = pa.array([False] * len(table))
+    for name in table.column_names:
+        if name.startswith(LABEL):
+            known = pc.or_(known, pc.is_valid(table.column(name)))
+    split, why = table.column("split"), table.column("left_out")
+    table = table.set_column(
+        table.column_names.index("left_out"),
+        "left_out",
+        pc.if_else(pc.or_(known, pc.is_valid(why)), why, UNKNOWN),
+    )
+    return table.set_column(
+        table.column_names.index("split"), "split", pc.if_else(known, split, pa.scalar(None, pa.string()))
+    )
+
+
+def _delivered(table: pa.Table, reads: str) -> pa.Table:
+    """The columns that leave. A conversation's turns stand as {speaker, text}, which anything can read."""
+    import pyarrow as pa
+
+    table = table.drop_columns([name for name in _INSIDE if name in table.column_names])
+    if reads == "text":
+        return table
+    turns = [
+        [dict(zip(("speaker", "text"), turn.split(": ", 1), strict=True)) for turn in text.split(TURN)]
+        for text in table.column("text").to_pylist()
+    ]
+    kind = pa.list_(pa.struct([("speaker", pa.string()), ("text", pa.string())]))
+    at = table.column_names.index("text")
+    return table.set_column(at, "turns", pa.array(turns, kind))

@@ -157,14 +157,17 @@ def figures(contract: Contract, said: Mapping[str, Any]) -> Iterator[Violation]:
             yield Violation("alpha", f"{label}: {found}; {least:g} is asked for", 1)
     if contract.max_suspects is not None:
         for label, n in said.get("suspects", {}).items():
-            yield from _share("max_suspects", f"cells of {label} that look wrong", *n, contract.max_suspects)
+            count, of = n
+            what = f"cells of {label} that look wrong"
+            yield from _share("max_suspects", what, count, of, contract.max_suspects)
     for rule, what, key in (
         ("max_contradictions", "texts that stand more than once and contradict themselves", "contradictions"),
         ("max_unsure_language", "rows whose language is und", "language"),
     ):
         most = getattr(contract, rule)
         if most is not None and key in said:
-            yield from _share(rule, what, *said[key], most)
+            count, of = said[key]
+            yield from _share(rule, what, count, of, most)
 
 
 def _share(rule: str, what: str, count: int, of: int, most: float) -> Iterator[Violation]:

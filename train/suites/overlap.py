@@ -90,16 +90,16 @@ def near_duplicates(
     Case, punctuation and emoji do not count: a text of nothing else is near to none.
     """
     index = _index(suite_texts, threshold)
-    found = [index.near(_grams([]))]
+    found = [index.near(grams([]))]
     start = 0
     for texts in _chunks(train_texts):
-        train, suite, similarity = index.near(_grams(texts))
+        train, suite, similarity = index.near(grams(texts))
         found.append(Pairs(train + start, suite, similarity))
         start += len(texts)
     return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-class _Grams(NamedTuple):
+class Grams(NamedTuple):
     """The distinct grams of n texts, by text: owner, int64 [g]; code, int64 [g]: hashes; size: int64 [n]."""
 
     owner: Counts
@@ -122,11 +122,11 @@ class _Index:
     size: Counts
     shared: Counts
 
-    def near(self, asked: _Grams) -> Pairs:
+    def near(self, asked: Grams) -> Pairs:
         """Pairs of the asked texts, as `train`, and those of the index."""
         column = np.searchsorted(self.vocabulary, asked.code)
         known = np.append(self.vocabulary, -1)[column] == asked.code  # -1: beyond the last, and no code
-        rows = _matrix(asked.owner[known], column[known], (len(asked.size), len(self.vocabulary)))
+        rows = gram_matrix(asked.owner[known], column[known], (len(asked.size), len(self.vocabulary)))
         hits = (rows @ self.rarest).tocoo()
         train, suite = hits.coords
         smaller, larger = np.sort([asked.size[train], self.size[suite]], axis=0)
@@ -139,7 +139,7 @@ class _Index:
 
 
 def _index(texts: Sequence[str], threshold: float) -> _Index:
-    owner, code, size = _grams(texts)
+    owner, code, size = grams(texts)
     vocabulary, column, texts_with = np.unique(code, return_inverse=True, return_counts=True)
     order = np.lexsort((code, texts_with[column], owner))  # by text; its rarest first
     rank = np.arange(len(code)) - np.repeat(np.cumsum(size) - size, size)
@@ -149,18 +149,18 @@ def _index(texts: Sequence[str], threshold: float) -> _Index:
     return _Index(
         threshold,
         vocabulary,
-        grams=_matrix(owner, column, (len(texts), len(vocabulary))),
-        rarest=_matrix(column[rare], owner[rare], (len(vocabulary), len(texts))),
+        grams=gram_matrix(owner, column, (len(texts), len(vocabulary))),
+        rarest=gram_matrix(column[rare], owner[rare], (len(vocabulary), len(texts))),
         size=size,
         shared=shared,
     )
 
 
-def _matrix(row: Counts, column: Counts, shape: tuple[int, int]) -> Any:
+def gram_matrix(row: Counts, column: Counts, shape: tuple[int, int]) -> Any:
     return sparse.csr_array((np.ones(len(row), dtype=np.int32), (row, column)), shape=shape)
 
 
-def _grams(texts: Sequence[str]) -> _Grams:
+def grams(texts: Sequence[str]) -> Grams:
     framed = [f" {said} ".ljust(GRAM) if (said := _folded(text)) else "" for text in texts]
     points = np.frombuffer("".join(framed).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     count = max(0, len(points) - GRAM + 1)
@@ -174,7 +174,7 @@ def _grams(texts: Sequence[str]) -> _Grams:
     keys = np.sort((owner[:count] << CODE_BITS | code)[whole])
     keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique hashes, which takes 100 times as long
     owner = keys >> CODE_BITS
-    return _Grams(owner, keys & ((1 << CODE_BITS) - 1), np.bincount(owner, minlength=len(texts)))
+    return Grams(owner, keys & ((1 << CODE_BITS) - 1), np.bincount(owner, minlength=len(texts)))
 
 
 def _folded(text: str) -> str:

@@ -173,10 +173,14 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
         tree = change(tree, ("policy",), lambda node: policy_in_place(node, problems))
         tree = delivered.in_place(tree, problems)
         for part in ("dev", "test"):
-            tree = change(tree, ("evaluate", "suites", part, "*"), lambda node: _suite(node, env, problems))
-        for place in (("data",), ("evaluate", "suites", "*", "*")):
-            tree = change(tree, (*place, "sources", "*", "path"), source_in_place)
-            tree = change(tree, (*place, "sources", "*", "path", "*"), source_in_place)  # one for each split
+            tree = change(
+                tree, ("evaluate", "suites", part, "*"), lambda node: suite_in_place(node, env, problems)
+            )
+        for section in (("data",), ("evaluate", "suites", "*", "*")):
+            tree = change(tree, (*section, "sources", "*", "path"), source_in_place)
+            tree = change(
+                tree, (*section, "sources", "*", "path", "*"), source_in_place
+            )  # one for each split
         tree = change(tree, ("evaluate", "suites", "*", "*", "functionalities"), absolute)
         tree = change(
             tree, ("model", "base"), lambda node: absolute(node) if is_folder(str(node.value)) else node
@@ -189,7 +193,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None
     return recipe
 
 
-def _suite(node: Node, env: Env, problems: list[Problem]) -> Node:
+def suite_in_place(node: Node, env: Env, problems: list[Problem]) -> Node:
     """The suite's own tree in place of its path."""
     tree = read(Path(str(absolute(node).value)), problems, node, "evaluate.suites")
     return expanded(tree, env, problems) if tree else replace(node, broken=True)

@@ -1,12 +1,23 @@
-"""Verbs of the data: data fetch."""
+"""Verbs of the data: fetch, and the stages from sources to a delivery."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from train.cli.options import Verbs
+from train.cli.options import Verbs, as_json
+
+STAGES = {
+    "build": "every stage, to a delivery",
+    "clean": "a normalised copy beside each text",
+    "dedup": "exact and near duplicates, within and between sources",
+    "split": "train, dev, calibration and test, proven to share nothing",
+    "check": "every violation of the contract, with counts and row ids",
+    "deliver": "the delivery that recipes name",
+}
+"""Verb -> what it does. `build` goes all the way."""
 
 
 def add(verbs: Verbs) -> None:
@@ -33,6 +44,35 @@ def add(verbs: Verbs) -> None:
         "--force", action="store_true", help="replace files that differ from what is published"
     )
     fetch.set_defaults(work=_fetch)
+    for name, does in STAGES.items():
+        stage = stages.add_parser(
+            name,
+            help=does,
+            description=f"{does[0].upper()}{does[1:]}. Whatever comes before it is done first, unless it is done "
+            "already: a killed build goes on, and a change costs what it changes. DIR/work holds texts and is "
+            "for its owner only.",
+            epilog=f"example: teensafe data {name} recipes/curation/public.yaml --to deliveries",
+        )
+        stage.add_argument("curation", help="curation file (YAML)")
+        stage.add_argument(
+            "--to", required=True, type=Path, metavar="DIR", help="folder of work and deliveries"
+        )
+        stage.add_argument(
+            "--runner",
+            default="native",
+            metavar="R",
+            help="native (this machine, default), ray (begun on this machine), or a cluster's ray://HOST:10001, "
+            "whose machines all see DIR",
+        )
+        stage.add_argument(
+            "--shard-rows",
+            type=int,
+            default=20_000,
+            metavar="N",
+            help="rows in memory at once; default: %(default)s",
+        )
+        as_json(stage)
+        stage.set_defaults(work=_build, until="deliver" if name == "build" else name)
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -46,4 +86,27 @@ def _fetch(options: argparse.Namespace) -> int:
     from train.terminal import Terminal
 
     fetch(sources, options.to or data_folder(), Terminal(), mirror=options.mirror, force=options.force)
+    return 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    from train.curation.build import GateBroken, build
+    from train.curation.curation import load
+    from train.curation.told import document, lines
+    from train.errors import InputError, Problem
+    from train.terminal import Terminal
+
+    if options.shard_rows < 1:
+        raise InputError(
+            Problem("command line", f"--shard-rows {options.shard_rows}", "a number of at least 1")
+        )
+    curation, terminal = load(options.curation), Terminal()
+    way = build(curation, options.to, terminal, options.until, options.runner, options.shard_rows)
+    if options.json:
+        sys.stdout.write(json.dumps(document(way), ensure_ascii=False) + "\n")
+    else:
+        for line in lines(way, options.until):
+            terminal.say(line)
+    if options.until == "check" and way.violations:
+        raise GateBroken(way.violations)
     return 0

@@ -1,7 +1,7 @@
 """A normalised copy beside each text, and a log of what changed: mojibake mended, disguises undone.
 
-The text itself stays as it was written: people and models are shown it, and a recipe says itself how texts are
-normalised for its model. The copy is what rows are compared by.
+The text itself stays as it was written: people and models are shown it, and a recipe says itself how texts
+are normalised for its model. The copy is what rows are compared by.
 """
 
 from __future__ import annotations

@@ -16,24 +16,123 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from train.curation import counting
+from train.curation.card import card, changes
+from train.curation.contract import Contract
+from train.curation.curation import Curation
 from train.curation.shards import ROW_GROUP, Shard, read
-from train.data.delivered import File, Part
+from train.data.delivered import MANIFEST, File, Gate, Manifest, Part
+from train.data.delivered import read as read_manifest
 from train.data.split import NAMES
+from train.errors import InputError, Problem
 from train.example import TURN
-from train.files import sha256_file
+from train.files import canonical_json, json_text, sha256_bytes, sha256_file, whole_folder
+from train.policy import Policy
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LEFT_OUT = "left_out.parquet"
+CARD, CHANGES = "README.md", "CHANGES.md"
 UNKNOWN = "no label is known"
 _INSIDE = ("source", "licence", "claim", "synthetic", "split", "left_out", "digest")
 """Columns that stages need and a delivery has no use for: they are the same for all rows of a file."""
 FOUND = {"language": "language", "age": "stated_age"}
 """Slices that stages find -> their columns."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What stands in a manifest beside its rows. stages: {stage: {told, counts}}; found: {stage: document};
+    sources: content digests."""
+
+    curation: Curation
+    stages: Mapping[str, Any]
+    found: Mapping[str, Any]
+    gates: tuple[Gate, ...]
+    coverage: Sequence[Mapping[str, Any]]
+    sources: Mapping[str, str]
+
+
+def deliver(shards: Sequence[Shard], said: Said, folder: Path) -> Path:
+    """Write `folder`/NAME@VERSION, or find it there with the same content.
+
+    Raises InputError where that version is there with other content, or the previous one is not there.
+    """
+    target = folder / said.curation.full_name
+    previous = _previous(said.curation, folder)
+    if not target.exists():
+        with whole_folder(target) as part:
+            _fill(part, shards, said, previous)
+        return target
+    with TemporaryDirectory(dir=folder, prefix=".deliver.", suffix=".part") as part:
+        made = _fill(Path(part), shards, said, previous)
+    if made.sha256 != read_manifest(target).sha256:
+        what = "is delivered already, with other content"
+        raise InputError(
+            Problem(
+                str(target),
+                what,
+                "a version of its own for what changed",
+                "raise `version` in the curation file",
+            )
+        )
+    return target
+
+
+def _previous(curation: Curation, folder: Path) -> Manifest | None:
+    return None if curation.previous is None else read_manifest(folder / curation.previous)
+
+
+def _fill(part: Path, shards: Sequence[Shard], said: Said, previous: Manifest | None) -> Manifest:
+    curation = said.curation
+    written = write_data(shards, part)
+    policy, contract = curation.policy, curation.contract
+    manifest = Manifest(
+        schema=1,
+        name=curation.name,
+        version=curation.version,
+        previous=curation.previous,
+        policy=_named(policy),
+        contract=_named(contract),
+        parts=dict(written.parts),
+        others={},
+        counts=counting.document(written.tally),
+        stages={**said.stages, "sources": dict(said.sources), "left_out": dict(written.left_out)},
+        gates=said.gates,
+        llm={},
+        retention=contract.retention.model_dump(),
+    )
+    (part / CARD).write_text(card(manifest, curation, said.found, said.coverage), encoding="utf-8")
+    (part / CHANGES).write_text(changes(manifest, previous), encoding="utf-8")
+    others = {name: sha256_file(part / name) for name in (LEFT_OUT, CARD, CHANGES)}
+    manifest = manifest.model_copy(update={"others": others}).sealed()
+    (part / MANIFEST).write_text(json_text(manifest.model_dump(mode="json", by_alias=True)), encoding="utf-8")
+    return manifest
+
+
+def _named(spec: Policy | Contract) -> dict[str, str]:
+    said = spec.model_dump(mode="json", by_alias=True)
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "sha256": sha256_bytes(canonical_json(said).encode()),
+    }
+
+
+def frozen_ids(folder: Path, previous: str | None) -> frozenset[str]:
+    """The test rows of the version before: they are never trained on."""
+    import pyarrow.parquet as pq
+
+    if previous is None:
+        return frozenset()
+    manifest = read_manifest(folder / previous)
+    files = [part.files["test"].path for part in manifest.parts.values() if "test" in part.files]
+    tables = [pq.read_table(folder / previous / path, columns=["id"]) for path in files]
+    return frozenset(id for table in tables for id in table.column("id").to_pylist())
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 Two texts are near where the sets of their character 5-grams (of words alone: no case, punctuation or emoji)
 have a Jaccard similarity of at least a threshold. Candidates are found by MinHash signatures (Broder 1997) in
-bands (Leskovec, Rajaraman & Ullman, Mining of Massive Datasets, 3.4) on Daft dataframes; a candidate counts if
-its signatures agree well enough, and then if the sets themselves do. So a pair that is found is near; a near
-pair may be missed, as the S-curve says. Clusters are what pairs join, one after another: two rows of a cluster
-may be further apart than the threshold, but no two near rows that were found are in two clusters.
+bands (Leskovec, Rajaraman & Ullman, Mining of Massive Datasets, 3.4) on Daft dataframes; a candidate counts
+if its signatures agree well enough, and then if the sets themselves do. So a pair that is found is near; a
+near pair may be missed, as the S-curve says. Clusters are what pairs join, one after another: two rows of a
+cluster may be further apart than the threshold, but no two near rows that were found are in two clusters.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ split: see `train.data.split.levels`, which recipes split by, too.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from train.curation.rows import Counts
 
 Thinning = Literal["none", "exact", "near"]
-READS = ("id", "source", "group", "claim", "cluster", "duplicate_of")
+READS = ("id", "source", "group", "claim", "cluster", "duplicate_of", "near_suite")
 """Columns beside label.<L> that `split` reads."""
 REPEATED = "says what an earlier row of its source says"
 
@@ -44,18 +45,21 @@ def split(table: pa.Table, spec: Split, thinning: Thinning) -> tuple[pa.Table, C
     claim = np.asarray(table.column("claim").to_numpy(zero_copy_only=False))
     level, tied = levels(spec, names, group, claim, source, cluster)
     reason = np.where(tied, level, np.int8(0))
+    near = np.asarray(table.column("near_suite").to_numpy(zero_copy_only=False), dtype=object)
+    leaks = (level == 0) & table.column("near_suite").is_valid().to_numpy() & (reason == 0)
 
     same = _same(table, cluster, thinning)
     unit = joined(group, cluster, len(names))[group]
     labels = [name for name in table.column_names if name.startswith(LABEL)]
     cells = np.column_stack([np.asarray(table.column(name), dtype=np.float32) for name in labels])
-    kept = np.flatnonzero(reason == 0)
+    kept = np.flatnonzero((reason == 0) & ~leaks)
     twins = unite(same[kept] * (int(source.max(initial=0)) + 1) + source[kept], cells[kept])
     stays = np.zeros(len(source), dtype=bool)
     stays[kept[twins.first]] = True
     cells[kept[twins.first]] = twins.targets
     why = np.array(ASIDE, dtype=object)[reason]
     why[(reason == 0) & ~stays] = REPEATED
+    why[leaks] = [f"near a text of {suite}" for suite in near[leaks]]
     why[stays] = None
     where = np.array(NAMES, dtype=object)[level]
     where[~stays] = None
@@ -67,7 +71,7 @@ def split(table: pa.Table, spec: Split, thinning: Thinning) -> tuple[pa.Table, C
         "group": pa.array(np.array(names, dtype=object)[first[unit]], pa.string()),
     } | {name: pa.array(cells[:, i], from_pandas=True) for i, name in enumerate(labels)}
     counts = {f"split.{name}": int((where == name).sum()) for name in NAMES}
-    counts |= {f"left_out.{reason}": int((why == reason).sum()) for reason in (*ASIDE[1:4], REPEATED)}
+    counts |= {f"left_out.{reason}": n for reason, n in Counter(why[why != None]).items()}  # noqa: E711
     counts |= {
         f"contradictions.{name.removeprefix(LABEL)}": int(n)
         for name, n in zip(labels, twins.contradictions, strict=True)

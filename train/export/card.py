@@ -10,13 +10,10 @@ from typing import Any
 from train.bundle.manifest import Manifest
 from train.evaluation.intervals import ENOUGH_GROUPS
 from train.evaluation.metrics import ENOUGH
-from train.files import canonical_json
 from train.report.finished import Finished, Value
-from train.report.hardest import visible
-from train.report.numbers import FORMS, area, bare, share
+from train.report.markdown import templates
+from train.report.numbers import area, bare, share
 from train.report.sections import disguises, gaps, groups, languages, suites, verdict
-
-_MARKS = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 
 
 def card(folder: Path, manifest: Manifest) -> str:
@@ -24,17 +21,7 @@ def card(folder: Path, manifest: Manifest) -> str:
 
     Raises Failure or InputError for a damaged file of the run.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(  # Markdown, not HTML: `md` escapes what others wrote
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"md": escaped, "yaml": canonical_json, **FORMS}
+    environment = templates(Path(__file__).parent)
     environment.globals |= {
         "figure": figure,
         "of_record": _of_record,
@@ -60,11 +47,6 @@ def card(folder: Path, manifest: Manifest) -> str:
         gaps=gaps.content(run),
     )
     return re.sub(r"\n{3,}", "\n\n", text)
-
-
-def escaped(said: Any) -> str:
-    """A name or sentence of somebody else as Markdown shows it: one line, no mark-up, nothing invisible."""
-    return _MARKS.sub(r"\\\1", visible(" ".join(str(said).split())))
 
 
 def figure(value: Value, form: Callable[[float], str] = share) -> str:

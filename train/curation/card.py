@@ -1,0 +1,83 @@
+"""README.md and CHANGES.md of a delivery: what is in it and how good it is, for people who decide to use
+it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from train.curation.curation import Curation
+from train.data.delivered import Manifest
+from train.data.split import NAMES
+from train.report.markdown import templates
+
+
+def card(
+    manifest: Manifest,
+    curation: Curation,
+    found: Mapping[str, Any],
+    coverage: Sequence[Mapping[str, Any]],
+) -> str:
+    """The dataset card, with Hugging Face's front matter. found: {stage: what it found}."""
+    slices = manifest.counts.get("train", {}).get("slices", {})
+    gone: dict[str, dict[str, int]] = {}
+    for reasons in (found.get("gather", {}), manifest.stages["left_out"]):
+        for source, why in reasons.items():
+            gone.setdefault(source, {}).update(why)
+    return (
+        templates(Path(__file__).parent)
+        .get_template("card.md.j2")
+        .render(
+            manifest=manifest,
+            curation=curation,
+            found=found,
+            coverage=coverage,
+            between=found.get("dedup", {}).get("between", []),
+            gone={source: why for source, why in gone.items() if why},
+            labels=sorted({label for part in manifest.parts.values() for label in part.labels}),
+            languages=sorted(slices.get("lang", {})),
+            splits=NAMES,
+        )
+    )
+
+
+def changes(manifest: Manifest, previous: Manifest | None) -> str:
+    """What differs from the version before, in numbers: rows, and the share of positives of each label."""
+    if previous is None:
+        return f"# {manifest.full_name}\n\nThe first version.\n"
+    lines = [f"# {previous.full_name} to {manifest.full_name}", ""]
+    for what in ("policy", "contract"):
+        then, now = (getattr(m, what) for m in (previous, manifest))
+        if then != now:
+            lines.append(f"- {what}: {then['name']} {then['version']} -> {now['name']} {now['version']}")
+    lines += [f"- new part: {name}" for name in manifest.parts if name not in previous.parts]
+    lines += [f"- part no longer here: {name}" for name in previous.parts if name not in manifest.parts]
+    lines += ["", "| part | split | rows before | rows now |", "|---|---|---:|---:|"]
+    lines += [
+        f"| {name} | {split} | {a:,} | {b:,} |" for name, split, a, b in _rows(previous, manifest) if a != b
+    ]
+    lines += ["", "| label | split | positive of known before | now |", "|---|---|---:|---:|"]
+    lines += [
+        f"| {label} | {split} | {a} | {b} |" for label, split, a, b in _shares(previous, manifest) if a != b
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(then: Manifest, now: Manifest) -> Iterator[tuple[str, str, int, int]]:
+    for name in sorted(then.parts.keys() | now.parts.keys()):
+        for split in NAMES:
+            before, after = (
+                m.parts[name].files[split].rows if name in m.parts and split in m.parts[name].files else 0
+                for m in (then, now)
+            )
+            yield name, split, before, after
+
+
+def _shares(then: Manifest, now: Manifest) -> Iterator[tuple[str, str, str, str]]:
+    labels = {label for m in (then, now) for of in m.counts.values() for label in of["labels"]}
+    for label in sorted(labels):
+        for split in NAMES:
+            cells = [m.counts.get(split, {}).get("labels", {}).get(label) for m in (then, now)]
+            before, after = (f"{c['positive']:,} of {c['known']:,}" if c else "none" for c in cells)
+            yield label, split, before, after

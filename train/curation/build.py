@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from train.curation import between, duplicates, leaks, splits
+from train.curation import audit, between, duplicates, leaks, splits
 from train.curation.clean import clean
 from train.curation.contract import Contract, RowCheck, Violation, figures
 from train.curation.coverage import Coverage
@@ -28,7 +28,7 @@ from train.data.source import content_digest
 from train.errors import TeensafeError
 from train.terminal import Terminal
 
-WAY = ("gather", "clean", "language", "scrub", "dedup", "suites", "split", "check", "deliver")
+WAY = ("gather", "clean", "language", "scrub", "dedup", "suites", "split", "audit", "check", "deliver")
 """The stages, in order."""
 SHARD_ROWS = 20_000
 
@@ -148,6 +148,16 @@ def _split(way: Way) -> None:
         raise GateBroken(found)
 
 
+def _audit(way: Way) -> None:
+    spec = way.curation.audit
+    if spec is None:
+        return
+    stage = Stage("audit", 1, spec, ("cleanlab", "scikit-learn"))
+    way.done["audit"] = whole(
+        stage, lambda table: audit.audit(table, spec), [*audit.READS, "label."], way.shards, way.setting
+    )
+
+
 def _check(way: Way) -> None:
     """All of the contract, of rows that are in some split, a shard at a time."""
     import pyarrow.compute as pc
@@ -173,7 +183,13 @@ def _measured(way: Way) -> dict[str, Any]:
         n for name, n in way.done["split"].counts.items() if name.startswith("contradictions.")
     )
     languages = way.done["language"].counts
+    audited = way.done["audit"].counts if "audit" in way.done else {}
     return {
+        "suspects": {
+            name.removeprefix("suspects."): (n, audited[f"judged.{name.removeprefix('suspects.')}"])
+            for name, n in audited.items()
+            if name.startswith("suspects.")
+        },
         "contradictions": (contradicting, counts["exact_duplicates"]),
         "language": (
             languages.get(f"language.{UNSURE}", 0),
@@ -220,6 +236,7 @@ _STEPS: Mapping[str, Any] = {
     "dedup": _dedup,
     "suites": _suites,
     "split": _split,
+    "audit": _audit,
     "check": _check,
     "deliver": _deliver,
 }

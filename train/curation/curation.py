@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from train.curation.audit import Audit
 from train.curation.clean import Clean
 from train.curation.contract import Contract
 from train.curation.duplicates import Dedup
@@ -60,6 +61,8 @@ class Curation(Spec):
     language: Language = Language()
     scrub: Scrub = Scrub()
     dedup: Dedup = Dedup()
+    audit: Audit | None = Audit()
+    """Cells whose label looks wrong; null: none are looked for."""
     thin: Thinning = "exact"
     """Of duplicates within a source the first stays: exact, near, or none (all stay)."""
 

@@ -17,6 +17,8 @@ def lines(way: Way, until: str) -> Iterator[str]:
         if name == until == "dedup":
             yield from _similarity(done.found)
             yield from between.lines(done.found["between"])
+        if name == until == "audit":
+            yield from _audited(done.found)
     if until in ("check", "deliver") and not way.violations:
         contract = way.curation.contract
         yield f"check: {contract.name} {contract.version} is kept"
@@ -36,6 +38,15 @@ def document(way: Way) -> dict[str, Any]:
 
 def _counted(done: Done) -> str:
     return ", ".join(f"{what} {n:,}" for what, n in done.counts.items()) or "nothing to count"
+
+
+def _audited(found: Any) -> Iterator[str]:
+    for one in found:
+        said = (
+            "not judged: ranked too badly" if one["suspects"] is None else f"{one['suspects']:,} look wrong"
+        )
+        where, auroc = f"{one['source']} {one['label']}", f"AUROC out of fold {one['auroc']:.3f}"
+        yield f"{where}: of {one['judged']:,} cells {said}; {auroc}"
 
 
 def _similarity(found: Any) -> Iterator[str]:

@@ -15,6 +15,7 @@ STAGES = {
     "scrub": "personal data replaced by placeholders of their type",
     "dedup": "exact and near duplicates, within and between sources",
     "split": "train, dev, calibration and test, proven to share nothing",
+    "agree": "how far people's votes agree, and the cells they come to",
     "audit": "cells whose label looks wrong, by confident learning out of fold",
     "check": "every violation of the contract, with counts and row ids",
     "deliver": "the delivery that recipes name",

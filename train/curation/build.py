@@ -20,6 +20,8 @@ from train.curation.deletion import deleted_ids
 from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
 from train.curation.gather import gather
 from train.curation.language import UNSURE, language
+from train.curation.people import agree
+from train.curation.people.votes import gathered, kept, of_source
 from train.curation.personal.scrub import scrub
 from train.curation.shards import Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, each, whole
@@ -28,9 +30,23 @@ from train.data.source import content_digest
 from train.errors import TeensafeError
 from train.terminal import Terminal
 
-WAY = ("gather", "clean", "language", "scrub", "dedup", "suites", "split", "audit", "check", "deliver")
+WAY = (
+    "gather",
+    "clean",
+    "language",
+    "scrub",
+    "dedup",
+    "suites",
+    "split",
+    "agree",
+    "audit",
+    "check",
+    "deliver",
+)
 """The stages, in order."""
 SHARD_ROWS = 20_000
+VOTES = "votes"
+"""Folder of what people said; it is kept for ever."""
 
 
 class GateBroken(TeensafeError):
@@ -148,6 +164,22 @@ def _split(way: Way) -> None:
         raise GateBroken(found)
 
 
+def _agree(way: Way) -> None:
+    curation, folder = way.curation, way.setting.folder / VOTES
+    sources = {name: source for name, source in curation.data.sources.items() if source.has_votes}
+    digests = {name: content_digest(source) for name, source in sorted(sources.items())}
+    stage = Stage(
+        "agree", 1, curation.people, ("crowd-kit",), [digests, sorted(p.name for p in folder.glob("*"))]
+    )
+
+    def work(table: Any) -> Any:
+        behind = [of_source(name, source) for name, source in sorted(sources.items())]
+        return agree.agree(table, gathered(behind), kept(folder), curation.people)
+
+    reads = [*agree.READS, "label.", *(f"slice.{name}" for name in agree.SLICES)]
+    way.done["agree"] = whole(stage, work, reads, way.shards, way.setting)
+
+
 def _audit(way: Way) -> None:
     spec = way.curation.audit
     if spec is None:
@@ -183,8 +215,10 @@ def _measured(way: Way) -> dict[str, Any]:
         n for name, n in way.done["split"].counts.items() if name.startswith("contradictions.")
     )
     languages = way.done["language"].counts
+    agreed = way.done["agree"].found
     audited = way.done["audit"].counts if "audit" in way.done else {}
     return {
+        "alpha": {one["label"]: one for one in agreed if one["slice"] is None},
         "suspects": {
             name.removeprefix("suspects."): (n, audited[f"judged.{name.removeprefix('suspects.')}"])
             for name, n in audited.items()
@@ -236,6 +270,7 @@ _STEPS: Mapping[str, Any] = {
     "dedup": _dedup,
     "suites": _suites,
     "split": _split,
+    "agree": _agree,
     "audit": _audit,
     "check": _check,
     "deliver": _deliver,

@@ -15,6 +15,7 @@ from train.curation.contract import Contract
 from train.curation.duplicates import Dedup
 from train.curation.gather import Gathered
 from train.curation.language import Language
+from train.curation.people.aggregate import People
 from train.curation.personal.scrub import Scrub
 from train.curation.splits import Thinning
 from train.data.delivered import NAMED
@@ -61,6 +62,8 @@ class Curation(Spec):
     language: Language = Language()
     scrub: Scrub = Scrub()
     dedup: Dedup = Dedup()
+    people: People = People()
+    """How votes that `teensafe data agree --votes` brought become cells."""
     audit: Audit | None = Audit()
     """Cells whose label looks wrong; null: none are looked for."""
     thin: Thinning = "exact"

@@ -17,6 +17,8 @@ def lines(way: Way, until: str) -> Iterator[str]:
         if name == until == "dedup":
             yield from _similarity(done.found)
             yield from between.lines(done.found["between"])
+        if name == until == "agree":
+            yield from _agreed(done.found)
         if name == until == "audit":
             yield from _audited(done.found)
     if until in ("check", "deliver") and not way.violations:
@@ -38,6 +40,19 @@ def document(way: Way) -> dict[str, Any]:
 
 def _counted(done: Done) -> str:
     return ", ".join(f"{what} {n:,}" for what, n in done.counts.items()) or "nothing to count"
+
+
+def _agreed(found: Any) -> Iterator[str]:
+    for one in found:
+        where = f"{one['label']}{' ' + one['slice'] if one['slice'] else ''}"
+        yield f"{where}: alpha {_alpha(one)}, {one['votes']:,} votes on {one['items']:,} items"
+
+
+def _alpha(one: Any) -> str:
+    if one["alpha"] is None:
+        return "not defined"
+    between = "no interval" if one["low"] is None else f"{one['low']:.3f} to {one['high']:.3f}"
+    return f"{one['alpha']:.3f} ({between})"
 
 
 def _audited(found: Any) -> Iterator[str]:

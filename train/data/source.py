@@ -54,6 +54,8 @@ class Aggregate(Spec):
 
     by: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """Column(s) in which the rows of one item agree. A row in which all of them are empty is a bad row."""
+    annotator: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Column that says who annotated, for agreement between people; a pseudonym."""
 
 
 class Source(Spec):
@@ -210,6 +212,8 @@ class Source(Spec):
             yield "split", self.split.column
         if self.aggregate:
             yield from (("aggregate.by", column) for column in several(self.aggregate.by))
+            if self.aggregate.annotator is not None:
+                yield "aggregate.annotator", self.aggregate.annotator
         for label, said in self.labels.items():
             if isinstance(said, Votes):
                 yield from ((f"labels.{label}.votes", column) for column in several(said.votes))
@@ -230,6 +234,11 @@ class Source(Spec):
         """Path by the split it is for, in the order of CLAIMS: that of a recipe is no part of a run."""
         stated = self.path if isinstance(self.path, dict) else {"any": self.path}
         return {claim: stated[claim] for claim in CLAIMS if claim in stated}
+
+    @property
+    def has_votes(self) -> bool:
+        """Whether its cells are made of several people's votes, which can be held against each other."""
+        return self.aggregate is not None or any(isinstance(said, Votes) for said in self.labels.values())
 
     def is_here(self) -> bool:
         """Whether its files are on this machine, so that reading them needs no network."""

@@ -1,0 +1,1 @@
+"""What people say of texts: votes kept for ever, how far they agree, and what follows from them."""

@@ -76,6 +76,32 @@ def add(verbs: Verbs) -> None:
         )
         as_json(stage)
         stage.set_defaults(work=_build, until="deliver" if name == "build" else name)
+    delete = stages.add_parser(
+        "delete",
+        help="rows by id, from deliveries, work and caches, for good",
+        description="Delete rows and what was made from them. The newest delivery that holds one gets a "
+        "patch version without it; every version that holds one is removed, and so are the shards of the "
+        "work and the files of $TEENSAFE_CACHE that do. Source files and finished runs are yours to clear.",
+        epilog="example: teensafe data delete --to deliveries --id davidson:41",
+    )
+    delete.add_argument("--to", required=True, type=Path, metavar="DIR", help="folder of work and deliveries")
+    delete.add_argument("--id", action="append", default=[], help="SOURCE:ID; may be repeated")
+    delete.add_argument("--ids", type=Path, metavar="FILE", help="ids, one a line")
+    delete.set_defaults(work=_delete)
+
+
+def _delete(options: argparse.Namespace) -> int:
+    from train.curation.deletion import delete
+    from train.terminal import Terminal
+
+    ids = [*options.id]
+    if options.ids:
+        ids += options.ids.read_text(encoding="utf-8").split()
+    terminal = Terminal()
+    for line in delete(options.to, ids):
+        terminal.say(line)
+    terminal.say(f"{len(set(ids)):,} ids are deleted, and no build in {options.to} takes them in again")
+    return 0
 
 
 def _fetch(options: argparse.Namespace) -> int:

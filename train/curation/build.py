@@ -16,12 +16,11 @@ from train.curation.clean import clean
 from train.curation.contract import Contract, RowCheck, Violation, figures
 from train.curation.coverage import Coverage
 from train.curation.curation import Curation
-from train.curation.deletion import deleted_ids
+from train.curation.deleted import deleted_ids
 from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
 from train.curation.gather import gather
 from train.curation.language import UNSURE, language
-from train.curation.people import agree
-from train.curation.people.votes import gathered, kept, of_source
+from train.curation.people import agree, votes
 from train.curation.personal.scrub import scrub
 from train.curation.shards import Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, each, whole
@@ -45,8 +44,6 @@ WAY = (
 )
 """The stages, in order."""
 SHARD_ROWS = 20_000
-VOTES = "votes"
-"""Folder of what people said; it is kept for ever."""
 
 
 class GateBroken(TeensafeError):
@@ -165,7 +162,7 @@ def _split(way: Way) -> None:
 
 
 def _agree(way: Way) -> None:
-    curation, folder = way.curation, way.setting.folder / VOTES
+    curation, folder = way.curation, way.setting.folder / votes.FOLDER
     sources = {name: source for name, source in curation.data.sources.items() if source.has_votes}
     digests = {name: content_digest(source) for name, source in sorted(sources.items())}
     stage = Stage(
@@ -173,8 +170,8 @@ def _agree(way: Way) -> None:
     )
 
     def work(table: Any) -> Any:
-        behind = [of_source(name, source) for name, source in sorted(sources.items())]
-        return agree.agree(table, gathered(behind), kept(folder), curation.people)
+        behind = [votes.of_source(name, source) for name, source in sorted(sources.items())]
+        return agree.agree(table, votes.gathered(behind), votes.kept(folder), curation.people)
 
     reads = [*agree.READS, "label.", *(f"slice.{name}" for name in agree.SLICES)]
     way.done["agree"] = whole(stage, work, reads, way.shards, way.setting)

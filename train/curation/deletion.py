@@ -7,30 +7,19 @@ older one that holds it is removed, since a delivery is never changed.
 
 from __future__ import annotations
 
+import shutil
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from train.data.delivered import MANIFEST, NAMED
-from train.errors import InputError, Problem
-from train.files import cache_folder, write_text
-
-DELETED = "deleted.txt"
-
-
-def deleted_ids(folder: Path) -> frozenset[str]:
-    """The ids that were deleted from what is built in a folder."""
-    path = folder / DELETED
-    return frozenset(path.read_text(encoding="utf-8").split("\n")[:-1]) if path.exists() else frozenset()
-
-
-def remember(folder: Path, ids: Collection[str]) -> None:
-    """Keep ids from every later build. Raises InputError for what is no id."""
-    for id in ids:
-        if not id or "\n" in id or ":" not in id:
-            raise InputError(Problem("--id", "is no id", "SOURCE:ID, as deliveries and predictions have it"))
-    known = sorted(deleted_ids(folder) | {*ids})
-    write_text(folder / DELETED, "".join(f"{id}\n" for id in known), private=True)
+from train.curation import counting
+from train.curation.deleted import remember
+from train.curation.delivery import CARD, LEFT_OUT, seal, write_file
+from train.curation.people import votes
+from train.data.delivered import MANIFEST, NAMED, File, Part
+from train.data.delivered import read as read_manifest
+from train.files import cache_folder, whole_folder
 
 
 def forget(folder: Path, ids: Collection[str]) -> list[Path]:
@@ -42,6 +31,52 @@ def forget(folder: Path, ids: Collection[str]) -> list[Path]:
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink()
     return gone
+
+
+def without(delivery: Path, ids: Collection[str]) -> Path:
+    """The next patch version of a delivery, beside it: the same but for the rows of these ids, and those made
+    from them. Nothing else is computed again: a row that was tested on stays one, whoever is gone."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    before = read_manifest(delivery)
+    major, minor, patch = before.version.split(".")
+    after = before.model_copy(
+        update={"version": f"{major}.{minor}.{int(patch) + 1}", "previous": before.full_name}
+    )
+    wanted = pa.array(sorted(ids), pa.string())
+    target = delivery.parent / after.full_name
+    parts: dict[str, Part] = {}
+    tally: counting.Tally = Counter()
+    with whole_folder(target) as folder:
+        for name, part in before.parts.items():
+            files: dict[Any, File] = {}
+            for split, file in part.files.items():
+                table = pq.read_table(delivery / file.path)
+                gone = pc.or_(
+                    pc.is_in(table.column("id"), value_set=wanted),
+                    pc.is_in(table.column("parent"), value_set=wanted),
+                )
+                table = table.filter(pc.invert(gone))
+                tally.update(
+                    counting.tally(table.append_column("split", pa.array([split] * len(table))), part.slices)
+                )
+                if len(table):
+                    files[split] = write_file(folder, file.path, table)
+            if files:
+                parts[name] = part.model_copy(update={"files": files})
+        left = pq.read_table(delivery / LEFT_OUT)
+        write_file(folder, LEFT_OUT, left.filter(pc.invert(pc.is_in(left.column("id"), value_set=wanted))))
+        after = after.model_copy(update={"parts": parts, "counts": counting.document(tally)})
+        told = f"Rows were deleted on request. The figures above are those of {before.full_name}, with them."
+        seal(
+            folder,
+            after,
+            before,
+            f"{(delivery / CARD).read_text(encoding='utf-8')}\n## {after.version}\n\n{told}\n",
+        )
+    return target
 
 
 def deliveries(folder: Path) -> Iterator[Path]:
@@ -79,3 +114,25 @@ def _ids(path: Path) -> Any:
     with pa.memory_map(str(path)) as source:
         table = pa.ipc.open_stream(source).read_all()
         return table.select([name for name in ("id", "parent") if name in table.column_names])
+
+
+def delete(folder: Path, ids: Collection[str]) -> list[str]:
+    """Delete rows by id, with what was made from them; what was done, a line each.
+
+    Raises InputError for what is no id.
+    """
+    remember(folder, ids)
+    done = []
+    newest: dict[str, Path] = {}
+    held = [path for path in deliveries(folder) if any(holds(file, ids) for file in path.rglob("*.parquet"))]
+    for path in deliveries(folder):
+        newest[path.name.rpartition("@")[0]] = path
+    for path in held:
+        if path in newest.values():
+            done.append(f"{without(path, ids).name}: {path.name} without them")
+        shutil.rmtree(path)
+        done.append(f"{path.name}: withdrawn and removed, since it held them")
+    if votes.forget(folder / votes.FOLDER, ids):
+        done.append("votes on them: removed")
+    again = "removed, since it held them; it is made again when it is needed"
+    return [*done, *(f"{path}: {again}" for path in forget(folder, ids))]

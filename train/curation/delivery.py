@@ -10,6 +10,7 @@ Nothing in it tells when, where or how fast it was made: the same data and setti
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -29,7 +30,7 @@ from train.data.delivered import read as read_manifest
 from train.data.split import NAMES
 from train.errors import InputError, Problem
 from train.example import TURN
-from train.files import canonical_json, json_text, sha256_bytes, sha256_file, whole_folder
+from train.files import canonical_json, sha256_bytes, sha256_file, whole_folder
 from train.policy import Policy
 
 if TYPE_CHECKING:
@@ -106,12 +107,26 @@ def _fill(part: Path, shards: Sequence[Shard], said: Said, previous: Manifest | 
         llm={},
         retention=contract.retention.model_dump(),
     )
-    (part / CARD).write_text(card(manifest, curation, said.found, said.coverage), encoding="utf-8")
+    return seal(part, manifest, previous, card(manifest, curation, said.found, said.coverage))
+
+
+def seal(part: Path, manifest: Manifest, previous: Manifest | None, card: str) -> Manifest:
+    """Write what stands beside the rows of a delivery, the manifest last."""
+    (part / CARD).write_text(card, encoding="utf-8")
     (part / CHANGES).write_text(changes(manifest, previous), encoding="utf-8")
     others = {name: sha256_file(part / name) for name in (LEFT_OUT, CARD, CHANGES)}
     manifest = manifest.model_copy(update={"others": others}).sealed()
-    (part / MANIFEST).write_text(json_text(manifest.model_dump(mode="json", by_alias=True)), encoding="utf-8")
+    said = manifest.model_dump(mode="json", by_alias=True)
+    text = json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    (part / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest
+
+
+def write_file(part: Path, path: str, table: pa.Table) -> File:
+    """A table of rows as a delivery holds them. path: relative to the delivery."""
+    with _File(part / path) as file:
+        file.add(table)
+    return file.said(part)
 
 
 def _named(spec: Policy | Contract) -> dict[str, str]:
@@ -223,8 +238,7 @@ class _PartFiles:
     def __exit__(self, *error: object) -> None:
         for split, file in self._open.items():
             file.close()
-            size, path = file.path.stat().st_size, file.path.relative_to(self._folder).as_posix()
-            self.files[split] = File(path=path, sha256=sha256_file(file.path), bytes=size, rows=file.rows)
+            self.files[split] = file.said(self._folder)
 
     def said(self) -> Part:
         (synthetic,) = self._synthetic
@@ -262,6 +276,10 @@ class _File:
     def close(self) -> None:
         self._write(ROW_GROUP)
         self._writer.close()
+
+    def said(self, folder: Path) -> File:
+        path, size = self.path.relative_to(folder).as_posix(), self.path.stat().st_size
+        return File(path=path, sha256=sha256_file(self.path), bytes=size, rows=self.rows)
 
     def _write(self, rows: int) -> None:
         import pyarrow as pa

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train.curation.runner import over
+from train.curation.runner import NATIVE, over
 from train.curation.shards import Shard, begin, commit, finished, keep_only, key, note, noted, read, total
 from train.spec import Spec
 from train.terminal import Terminal
@@ -70,6 +70,8 @@ class Stage:
         return self.told.model_dump(mode="json") if self.told else None
 
 
+SMALL = 5_000
+"""Rows up to which the work is done before processes for it would have begun."""
 Each = Callable[..., "tuple[pa.Table, Counts]"]
 """(the table of a shard, the stage's Spec) -> (what it becomes, counts)"""
 Whole = Callable[["pa.Table"], "tuple[pa.Table, Counts, Any]"]
@@ -93,7 +95,10 @@ def each(stage: Stage, function: Each, shards: Sequence[Shard], setting: Setting
         else:
             todo.append(json.dumps({"name": name, "path": shard.path, "key": its_key}))
     with setting.terminal.bar(stage.name, len(shards), len(made)) as advance:
-        for _, receipt in over(setting.runner, _Over(function, stage.told, str(folder)), todo):
+        work = _Over(function, stage.told, str(folder))
+        small = setting.runner == NATIVE and sum(shard.rows for shard in shards) <= SMALL
+        receipts = (("", work(item)) for item in todo) if small else over(setting.runner, work, todo)
+        for _, receipt in receipts:
             shard = Shard(**json.loads(receipt))
             made[shard.name] = shard
             advance(1)

@@ -6,7 +6,7 @@ probability in [0, 1], or null: skipped or unsure) and policy (the version it wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ from train.files import make_folder, sha256_bytes, whole_file
 if TYPE_CHECKING:
     import pyarrow as pa
 
+FOLDER = "votes"
+"""Beside the deliveries; kept for ever."""
 _ITEM, _ANNOTATOR, _OF = "item.", "annotator", "of."
 
 
@@ -99,6 +101,26 @@ def keep(folder: Path, votes: pa.Table) -> Path:
         with whole_file(path, private=True) as part:
             part.write_bytes(content)
     return path
+
+
+def forget(folder: Path, items: Collection[str]) -> int:
+    """Remove the votes on items whose rows are deleted; how many there were."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    removed = 0
+    for path in sorted(folder.glob("*.parquet")):
+        votes = pq.read_table(path, schema=schema())
+        rest = votes.filter(
+            pc.invert(pc.is_in(votes.column("item"), value_set=pa.array(sorted(items), pa.string())))
+        )
+        if len(rest) < len(votes):
+            removed += len(votes) - len(rest)
+            if len(rest):
+                keep(folder, rest)
+            path.unlink()
+    return removed
 
 
 def kept(folder: Path) -> pa.Table:

@@ -1,0 +1,246 @@
+"""The whole way: what a delivery holds, that it is the same however it was made, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.curation.curations import CONTRACT, CURATION, contents, written
+from train.cli import main
+from train.curation.build import WAY, GateBroken, Way, build
+from train.curation.curation import load
+from train.data.delivered import read as read_manifest
+from train.errors import InputError
+from train.terminal import Terminal
+
+QUIET = Terminal(speaks=False)
+
+
+def made(path: Path, to: Path, until: str = "deliver", **how: object) -> Way:
+    return build(load(path), to, QUIET, until, **how)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(curation file, delivery)"""
+    folder = tmp_path_factory.mktemp("whole")
+    path = written(folder)
+    way = made(path, folder / "to")
+    assert way.delivery is not None
+    return path, way.delivery
+
+
+def delivered(folder: Path) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """(part, split, row) of every row."""
+    for name, part in read_manifest(folder).parts.items():
+        for split, file in part.files.items():
+            for row in pq.read_table(folder / file.path).to_pylist():
+                yield name, split, row
+
+
+def test_what_a_delivery_holds(whole: tuple[Path, Path]) -> None:
+    _, folder = whole
+    rows = [*delivered(folder)]
+    manifest = read_manifest(folder)
+    assert {part for part, _, _ in rows} == {"forum", "chat"}
+    assert manifest.parts["chat"].reads == "turns"
+    assert manifest.parts["forum"].labels == ("harassment", "hate")
+    assert len({row["id"] for _, _, row in rows}) == len(rows)
+    by_cluster: dict[object, set[str]] = {}
+    by_group: dict[object, set[str]] = {}
+    for _, split, row in rows:
+        by_cluster.setdefault(row["cluster"], set()).add(split)
+        by_group.setdefault(row["group"], set()).add(split)
+    assert all(len(splits) == 1 for splits in (*by_cluster.values(), *by_group.values()))
+    near = {row["id"]: row["cluster"] for _, _, row in rows}
+    assert all(near[f"forum:{i}"] == near[f"forum:{300 + i}"] for i in range(20, 50))
+    left = pq.read_table(folder / "left_out.parquet").to_pylist()
+    assert {row["id"] for row in left if "earlier row" in row["left_out"]} >= {
+        f"forum:{300 + i}" for i in range(10)
+    }
+    assert manifest.counts["train"]["rows"] == sum(split == "train" for _, split, _ in rows)
+
+
+def test_personal_data_are_nowhere(whole: tuple[Path, Path]) -> None:
+    _, folder = whole
+    (row,) = [row for _, _, row in delivered(folder) if row["id"] == "forum:360"]
+    assert str(row["text"]).startswith("mail me at [EMAIL] i am [AGE_13_15] ")
+    assert row["stated_age"] == "13-15"
+    assert not any(b"anna@example.org" in content for content in contents(folder).values())
+    assert all("anna@" not in str(row) for _, _, row in delivered(folder))
+
+
+def test_the_card_says_what_was_found(whole: tuple[Path, Path]) -> None:
+    card = (whole[1] / "README.md").read_text()
+    assert "| forum with itself | 10 |" in card
+    assert "toy 1.0.0" in card
+    assert "forum: {delivered: toy@1.0.0}" in card
+    assert "anna" not in card
+
+
+@pytest.mark.parametrize("rows", [7, 1000])
+def test_shards_decide_nothing(whole: tuple[Path, Path], tmp_path: Path, rows: int) -> None:
+    path, folder = whole
+    again = made(path, tmp_path, shard_rows=rows).delivery
+    assert again is not None
+    assert contents(again) == contents(folder)
+
+
+def test_nothing_tells_when_or_where(whole: tuple[Path, Path], tmp_path: Path) -> None:
+    """Another folder, another place of the sources, the same bytes; and no path in any of them."""
+    path = written(tmp_path / "elsewhere")
+    again = made(path, tmp_path / "other").delivery
+    assert again is not None
+    assert contents(again) == contents(whole[1])
+    assert not any(str(tmp_path).encode() in content for content in contents(again).values())
+
+
+@pytest.mark.slow
+def test_killed_at_every_stage_it_goes_on_to_the_same_bytes(whole: tuple[Path, Path], tmp_path: Path) -> None:
+    """SIGKILL as a shard of each stage is committed, before its receipt is there, and before a delivery has
+    its manifest: the next run goes on."""
+    path, folder = whole
+    killed = """
+import os, sys
+from train import files
+from train.curation import shards, stages
+from train.cli import main
+stage, real = sys.argv[1], shards.commit
+def commit(folder, *more):
+    if folder.name == stage and stage not in done:
+        done.add(stage)
+        shards.write(folder / f"{more[0]}.parquet", more[2])
+        os.kill(os.getpid(), 9)
+    return real(folder, *more)
+done = set()
+import train.curation.gather as gather
+for module in (shards, stages, gather):
+    module.commit = commit
+if stage == "deliver":
+    from train.curation import delivery
+    delivery.seal = lambda *more: os.kill(os.getpid(), 9)
+sys.exit(main(sys.argv[2:]))
+"""
+    arguments = ["data", "build", str(path), "--to", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    dead = 0
+    stages = [stage for stage in WAY if stage != "check"]  # it writes nothing
+    for stage in stages:
+        done = subprocess.run(
+            [sys.executable, "-c", killed, stage, *arguments], env=environment, capture_output=True, text=True
+        )
+        dead += done.returncode == -9
+    assert dead == len(stages)
+    assert main(arguments) == 0
+    assert contents(tmp_path / "toy@1.0.0") == contents(folder)
+
+
+def test_what_is_done_is_not_done_again(whole: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path, folder = whole
+    monkeypatch.setattr("train.curation.shards.write", lambda *_: pytest.fail("a shard was made again"))
+    assert made(path, folder.parent).delivery == folder
+
+
+def test_a_damaged_shard_is_made_again(tmp_path: Path) -> None:
+    path = written(tmp_path / "in")
+    made(path, tmp_path / "to", until="dedup")
+    shard = tmp_path / "to/work/clean/forum-00000.parquet"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-100] + bytes(100))
+    made(path, tmp_path / "to", until="dedup")
+    assert shard.read_bytes() == whole
+
+
+def test_work_is_for_its_owner_only(whole: tuple[Path, Path]) -> None:
+    for path in (whole[1].parent / "work").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_delivery_is_never_replaced(tmp_path: Path) -> None:
+    path = written(tmp_path / "in")
+    first = made(path, tmp_path / "to").delivery
+    assert first is not None
+    before = contents(first)
+    path.write_text(CURATION.replace("made up for tests", "made up again"))
+    with pytest.raises(InputError, match="is delivered already, with other content"):
+        made(path, tmp_path / "to")
+    assert contents(first) == before
+    path.write_text(CURATION.replace("1.0.0", "1.1.0").replace("about:", "previous: toy@1.0.0\nabout:"))
+    second = made(path, tmp_path / "to").delivery
+    assert second is not None
+    assert "toy@1.0.0 to toy@1.1.0" in (second / "CHANGES.md").read_text()
+
+
+def test_a_test_row_stays_one(tmp_path: Path) -> None:
+    """Another seed would train on what was tested: exit 3, and nothing is delivered."""
+    path = written(tmp_path / "in")
+    made(path, tmp_path / "to")
+    changed = CURATION.replace("version: 1.0.0", "version: 2.0.0\nprevious: toy@1.0.0").replace(
+        "seed: 3", "seed: 4"
+    )
+    path.write_text(changed)
+    with pytest.raises(GateBroken, match="test rows of the version before are in another split") as broken:
+        made(path, tmp_path / "to")
+    assert broken.value.exit_code == 3
+    assert not (tmp_path / "to/toy@2.0.0").exists()
+
+
+@pytest.mark.parametrize(
+    ("contract", "said"),
+    [
+        (CONTRACT.replace("[MIT, CC0]", "[MIT]"), "licences: .* rows: a licence that is none of MIT .chat:"),
+        (
+            CONTRACT.replace("positive: 10", "positive: 10000"),
+            "required: hate in train: .* positive of 10,000",
+        ),
+        (CONTRACT.replace("text: string", "text: double"), "fields: .* text is string, not double"),
+        (CONTRACT + "longest: 20\n", "longest: .* a text of more than 20 characters"),
+        (CONTRACT + "alpha: {hate: 0.6}\n", "alpha: hate: no votes are known; 0.6 is asked for"),
+        (CONTRACT + "max_unsure_language: 0\n", "max_unsure_language: .* rows whose language is und"),
+    ],
+)
+def test_a_contract_that_is_not_kept(tmp_path: Path, contract: str, said: str) -> None:
+    path = written(tmp_path / "in", contract=contract)
+    way = made(path, tmp_path / "to", until="check")
+    with pytest.raises(GateBroken, match=said):
+        made(path, tmp_path / "to")
+    assert way.violations
+    assert not (tmp_path / "to/toy@1.0.0").exists()
+    assert main(["data", "check", str(path), "--to", str(tmp_path / "to")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("curation", "said"),
+    [
+        (CURATION.replace("hate: h", "hat: h"), "the policy has no label 'hat'; did you mean hate?"),
+        (CURATION.replace("version: 1.0.0", "version: one"), "version: 'one'"),
+        (CURATION + "previous: toy@1.0.0\n", "previous: is the version itself"),
+        (CURATION.replace("contract.yaml", "contrct.yaml"), "contract: .*contrct.yaml does not exist"),
+        (CURATION + "dedup: {threshold: 2}\n", "dedup.threshold: 2"),
+        (CURATION + "scrub: {patterns: {ID: '('}}\n", "no regular expression"),
+        (
+            CURATION.replace("licence: CC0", "licence: CC0, share: 0.5"),
+            "share, rows and max_repeats belong to a recipe",
+        ),
+    ],
+)
+def test_a_curation_that_is_wrong(tmp_path: Path, curation: str, said: str) -> None:
+    path = written(tmp_path, curation)
+    with pytest.raises(InputError, match=said):
+        load(path)
+
+
+def test_a_program_is_told_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "in")
+    assert main(["data", "dedup", str(path), "--to", str(tmp_path / "to"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["stages"]["dedup"]["counts"]["exact_duplicates"] == 10
+    assert said["delivery"] is None

@@ -11,9 +11,9 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from train.job import Job
 from train.lock import resolve
 from train.loop import optimizer
-from train.loop.signals import StopSignals
 from train.model.classifier import Classifier, create
 from train.recipe import load
+from train.signals import StopSignals
 from train.terminal import Terminal
 
 

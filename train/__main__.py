@@ -38,9 +38,9 @@ def train(recipe: Recipe) -> dict[str, Any]:
     from train import publishing
     from train.data.hazards import untrained
     from train.lock import code_version, resolve
-    from train.loop.signals import StopSignals
     from train.model.adapter import require_gpu
     from train.model.precision import resolve as resolve_precision
+    from train.signals import StopSignals
     from train.tracking.run import Run, runs_folder, status, summary
 
     # number formats are the recipe's (train/model/precision.py), whatever `accelerate config` says

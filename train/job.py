@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from train.lock import Resolved
-    from train.loop.signals import StopSignals
     from train.model.classifier import Classifier
     from train.model.precision import Precision
+    from train.signals import StopSignals
     from train.tracking.run import Run
     from train.tracking.wandb_log import WandbLog
 

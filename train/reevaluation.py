@@ -16,12 +16,12 @@ from train.files import write_json
 from train.judgement import judgement
 from train.lock import Resolved, resolve_again
 from train.loop.checkpoints import open_checkpoint
-from train.loop.signals import StopSignals
 from train.publishing import again
 from train.recipe import Recipe, load_suite
 from train.recipe import load as load_recipe
 from train.report.page import write as write_report
 from train.serving.predictor import POINTS, Predictor, checkpoint_of, load_for_scoring
+from train.signals import StopSignals
 from train.suites.suite import Suites
 from train.terminal import Terminal
 from train.tracking.run import find, lock, summary

@@ -20,10 +20,10 @@ from tests.conftest import CRUEL, GRAVE, REPOSITORY, SENTINEL
 from tests.llm.servers import completion, smollm2, told, wise
 from tests.llm.test_endpoint import own_address
 from tests.llm.test_prompt import prompt
-from train.baselines.prompted import PLAIN
 from train.cli import main
 from train.evaluation.predictions import Predictions
 from train.llm import endpoint
+from train.llm.asking import PLAIN
 from train.llm.endpoint import Endpoint
 from train.report.page import write as write_report
 

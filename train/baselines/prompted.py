@@ -10,31 +10,25 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
 
 from train.baselines.asked import escalated, sample
 from train.baselines.attempt import Attempt
-from train.errors import Failure, Interrupted, Problem
-from train.files import canonical_json, sha256_bytes
-from train.llm.answers import Answer, Answers
+from train.llm.answers import Answer
+from train.llm.asking import ask_all, best_form
 from train.llm.endpoint import Endpoint, Reply
-from train.llm.prompt import Form, Prompt
+from train.llm.prompt import Prompt
 from train.lock import Resolved
-from train.loop.signals import StopSignals
 from train.model.backbone import placeless
-from train.policy import Policy
 from train.terminal import Terminal
 
 ASKED = ("calibration", "test")
 MOST_LOST = 0.02
 """Share of texts without a verdict above which the figures would be of other texts than were asked about."""
-PLAIN = "The library opens at nine."  # asked first: it tells what the endpoint can do
 
 
 @dataclass(frozen=True)
@@ -65,8 +59,8 @@ def prompted(
         chosen[split] = positions
         told[split] = {"rows": len(rows), "not_sent": int(held.sum()), "asked": len(positions)}
     texts = [text for split in ASKED for text in corpus.texts(corpus.rows(split)[chosen[split]])]
-    prompt = Prompt(policy, corpus.labels, _form(endpoint, policy, corpus.labels))
-    known, replies = _ask(endpoint, prompt, texts, asking.at_once, terminal)
+    prompt = Prompt(policy, corpus.labels, best_form(endpoint, policy, corpus.labels))
+    known, replies = ask_all(endpoint, prompt, texts, asking.at_once, terminal, MOST_LOST)
     logits: dict[str, np.ndarray] = {}
     answers = iter([known.get(text) for text in texts])
     for split in ASKED:
@@ -81,81 +75,10 @@ def prompted(
     # a server may call a model by its file: where that lies is not handed on
     named = {"model": placeless(endpoint.model), "prompt": prompt.digest()}
     settings = {**named, "form": prompt.form, "rows": asking.rows}
-    cost = _cost([known[text] for text in texts if text in known], replies, time.perf_counter() - start)
+    cost = _cost(
+        [known[text] for text in texts if text in known], list(replies.values()), time.perf_counter() - start
+    )
     return Attempt(logits, None, settings, {"texts": told, "cost": cost})
-
-
-def _form(endpoint: Endpoint, policy: Policy, labels: Sequence[str]) -> Form:
-    """How the endpoint answers best: with log-probabilities, else with a stated number. Raises Failure."""
-    forms: tuple[Form, ...] = ("yes-no", "percent")
-    for form in forms:
-        reply = endpoint.ask(Prompt(policy, labels, form), PLAIN)
-        if reply.answer:
-            return form
-    raise Failure(
-        Problem(
-            endpoint.name,
-            f"gives no verdict on a plain text: {_counted([reply])}",
-            "chat completions that keep to a JSON schema",
-            "look at the server's own log; is --endpoint, --model and the key right?",
-        )
-    )
-
-
-def _ask(
-    endpoint: Endpoint, prompt: Prompt, texts: Sequence[str], at_once: int, terminal: Terminal
-) -> tuple[dict[str, Answer], list[Reply]]:
-    """(answers by text, earlier ones included; the replies to what had to be asked).
-
-    Raises Failure as soon as too many texts have no verdict, Interrupted.
-    """
-    key = sha256_bytes(canonical_json([endpoint.url, endpoint.model, prompt.digest()]).encode())
-    answers, over, lost = Answers(key), Event(), 0
-    replies: list[Reply] = []
-    known = {text: answer for text in texts if (answer := answers.get(text))}
-
-    def ask(text: str) -> Reply:
-        reply = endpoint.ask(prompt, text, lambda: bool(stop) or over.is_set())
-        if reply.answer:
-            answers.keep(text, reply.answer)
-        return reply
-
-    with (
-        StopSignals() as stop,
-        terminal.bar("ask", len(texts), len(known)) as advance,
-        ThreadPoolExecutor(at_once) as threads,
-    ):
-        asked = {threads.submit(ask, text): text for text in texts if text not in known}
-        try:
-            for done in as_completed(asked):
-                if stop:
-                    raise Interrupted(stop.received or 2, "stopped; the same command goes on from here")
-                replies.append(reply := done.result())
-                if reply.answer:
-                    known[asked[done]] = reply.answer
-                lost += reply.answer is None
-                if lost > MOST_LOST * len(texts):
-                    raise Failure(_too_few(endpoint, lost, len(texts), replies))
-                advance(1)
-        finally:
-            over.set()
-            threads.shutdown(cancel_futures=True)
-            answers.close()
-    return known, replies
-
-
-def _too_few(endpoint: Endpoint, lost: int, asked: int, replies: Sequence[Reply]) -> Problem:
-    return Problem(
-        endpoint.name,
-        f"no verdict on {lost} of {asked} texts so far: {_counted(replies)}",
-        f"a verdict on all but {MOST_LOST:.0%}",
-        "the same command again, which keeps the verdicts it has; or another model",
-    )
-
-
-def _counted(replies: Sequence[Reply]) -> str:
-    found = Counter(failure for reply in replies for failure in reply.failures)
-    return ", ".join(f"{count} x {what}" for what, count in found.most_common())
 
 
 def _cost(answers: Sequence[Answer], replies: Sequence[Reply], seconds: float) -> Mapping[str, Any]:

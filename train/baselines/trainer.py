@@ -11,8 +11,8 @@ from train.assessment import split_logits
 from train.baselines.attempt import SPLITS, Attempt
 from train.errors import InputError, Interrupted, Problem
 from train.lock import Resolved
-from train.loop.signals import StopSignals
 from train.serving.predictor import Predictor
+from train.signals import StopSignals
 
 
 def trainer(folder: Path, resolved: Resolved) -> Attempt:

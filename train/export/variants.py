@@ -13,8 +13,8 @@ from train.evaluation import operating_points
 from train.evaluation.calibration import Kind
 from train.evaluation.records import is_whole
 from train.lock import Resolved
-from train.loop.signals import StopSignals
 from train.serving.predictor import Scorer
+from train.signals import StopSignals
 from train.terminal import Terminal
 
 _CALIBRATED: tuple[Kind, ...] = ("identity",)  # the calibration lies in the head

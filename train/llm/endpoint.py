@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from train.errors import InputError, Problem
 from train.llm.answers import Answer
+from train.llm.ledger import Ledger, Spent
 from train.llm.prompt import Completion, NoVerdict, Prompt
 
 TRIES = 4
@@ -25,10 +26,12 @@ _AGAIN = {408, 409, 429}  # and all from 500 on: what another try may find mende
 
 @dataclass(frozen=True)
 class Reply:
-    """answer: None where there is no verdict. failures: what came instead, one a try."""
+    """answer: None where there is no verdict. failures: what came instead, one a try. broke: the budget
+    had no room for another try."""
 
     answer: Answer | None
     failures: tuple[str, ...] = ()
+    broke: bool = False
 
 
 class Endpoint:
@@ -57,11 +60,23 @@ class Endpoint:
         client = openai.DefaultHttpxClient(trust_env=not self.is_loopback, follow_redirects=False)
         self._client = openai.OpenAI(base_url=url, api_key=key or "none", max_retries=0, http_client=client)
 
-    def ask(self, prompt: Prompt, text: str, stopping: Callable[[], bool] = lambda: False) -> Reply:
-        """At most TRIES times, with growing pauses, unless `stopping`."""
+    def ask(
+        self,
+        prompt: Prompt,
+        text: str,
+        stopping: Callable[[], bool] = lambda: False,
+        ledger: Ledger | None = None,
+    ) -> Reply:
+        """At most TRIES times, with growing pauses, unless `stopping`, or the ledger's budget has no room."""
         failures: list[str] = []
+        most = prompt.most(text)
         while len(failures) < TRIES and not (failures and stopping()):
-            answer, failure, pause = self._try(prompt, text)
+            number = ledger.reserve(*most) if ledger else None
+            if ledger and number is None:
+                return Reply(None, tuple(failures), broke=True)
+            answer, failure, pause, spent = self._try(prompt, text)
+            if ledger and number is not None:
+                ledger.settle(number, Spent(*most) if spent is None else spent)
             if answer:
                 return Reply(answer, tuple(failures))
             failures.append(failure)
@@ -71,29 +86,34 @@ class Endpoint:
                 time.sleep(min(max(pause, PAUSE * 2 ** (len(failures) - 1)), LONGEST_PAUSE))
         return Reply(None, tuple(failures))
 
-    def _try(self, prompt: Prompt, text: str) -> tuple[Answer | None, str, float | None]:
-        """(answer, what came instead, seconds the server wants before another try or None: do not try)."""
+    def _try(self, prompt: Prompt, text: str) -> tuple[Answer | None, str, float | None, Spent | None]:
+        """(answer, what came instead, seconds the server wants before another try or None: do not try, what
+        it took or None: nobody knows). A request that was refused by its status took nothing."""
         import openai
+
+        spent: Spent | None = None
 
         try:
             raw = self._client.chat.completions.with_raw_response.create(
                 model=self.model, **prompt.request(text)
             )
             found = Completion.model_validate_json(raw.http_response.content)
-            usage = found.usage
-            spent = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-            return Answer(prompt.logits(found), *spent), "", None
+            if usage := found.usage:
+                spent = Spent(usage.prompt_tokens, usage.completion_tokens)
+            known = spent or Spent()
+            return Answer(prompt.logits(found), known.prompt, known.completion), "", None, spent
         except openai.APIStatusError as error:
             again = error.status_code in _AGAIN or error.status_code >= 500
-            return None, f"status {error.status_code}", _asked_for(error.response) if again else None
+            pause = _asked_for(error.response) if again else None
+            return None, f"status {error.status_code}", pause, Spent()
         except openai.APITimeoutError:
-            return None, "no answer in time", 0.0
+            return None, "no answer in time", 0.0, None
         except openai.APIConnectionError:
-            return None, "no connection", 0.0
+            return None, "no connection", 0.0, None
         except NoVerdict as wrong:
-            return None, str(wrong), 0.0
+            return None, str(wrong), 0.0, spent
         except ValueError:
-            return None, "no chat completion", 0.0
+            return None, "no chat completion", 0.0, None
 
 
 def is_loopback(host: str) -> bool:

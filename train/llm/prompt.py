@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 
 from train.example import TURN
 from train.files import canonical_json, sha256_bytes
+from train.llm.ledger import FRAME
 from train.policy import Policy
 
 Form = Literal["yes-no", "percent"]
@@ -82,15 +83,24 @@ class NoVerdict(ValueError):
 
 @dataclass(frozen=True)
 class Prompt:
-    """What an LLM is asked about one text. labels: L of the policy's."""
+    """What an LLM is asked about one text. labels: L of the policy's. sample: which of several answers at a
+    temperature; each is asked for by a seed of its own."""
 
     policy: Policy
     labels: Sequence[str]
     form: Form
+    temperature: float = 0
+    sample: int = 0
 
     def request(self, text: str) -> dict[str, Any]:
         """The parameters of a chat completion but for the model."""
         return {**self._parameters(), "messages": [*self._instructions(), _data(text)]}
+
+    def most(self, text: str) -> tuple[int, int]:
+        """The most tokens that a request about a text can take: (sent, received). No token is less than a
+        byte."""
+        sent = canonical_json(self.request(text)).encode()
+        return len(sent) + FRAME, int(self._parameters()["max_tokens"])
 
     def digest(self) -> str:
         """Hash of all that is asked but for the text: instructions, form of the answer, parameters."""
@@ -147,7 +157,8 @@ class Prompt:
         }
         verdict = {"name": "verdict", "strict": True, "schema": schema}
         return {
-            "temperature": 0,
+            "temperature": self.temperature,
+            **({"seed": self.sample} if self.temperature else {}),
             "max_tokens": 64 + 32 * len(self.labels),
             "response_format": {"type": "json_schema", "json_schema": verdict},
             **({"logprobs": True, "top_logprobs": _TOP} if self.form == "yes-no" else {}),

@@ -219,10 +219,10 @@ def test_what_was_paid_for_is_not_paid_again_however_it_ended(run: Path) -> None
         most[0] = 10_000
         assert asked(run, server.url) == 0
     probes = server.asked.pop(PLAIN)
-    assert probes == 3
+    assert probes == 1  # the answer to it is kept, too
     assert set(server.asked.values()) == {1}
     cost = summary(run / "baselines" / "prompted")["baseline"]["cost"]
-    assert cost["from_earlier"] == 58
+    assert cost["from_earlier"] == 59
     kept = "".join(f.read_text() for f in Path(os.environ["TEENSAFE_CACHE"], "verdicts").iterdir())
     assert not any(word in kept for word in CRUEL.split())
 

@@ -14,6 +14,7 @@ from train.curation.clean import Clean
 from train.curation.contract import Contract
 from train.curation.duplicates import Dedup
 from train.curation.gather import Gathered
+from train.curation.labelling.spec import Labelling
 from train.curation.language import Language
 from train.curation.people.aggregate import People
 from train.curation.personal.scrub import Scrub
@@ -64,6 +65,8 @@ class Curation(Spec):
     dedup: Dedup = Dedup()
     people: People = People()
     """How votes that `teensafe data agree --votes` brought become cells."""
+    label: Labelling | None = None
+    """Language models that fill cells nobody knows; default: none is asked."""
     audit: Audit | None = Audit()
     """Cells whose label looks wrong; null: none are looked for."""
     thin: Thinning = "exact"
@@ -82,6 +85,7 @@ class Curation(Spec):
         ]
         asked += [("contract.required", required.label) for required in self.contract.required]
         asked += [("contract.alpha", label) for label in self.contract.alpha]
+        asked += [("label.labels", label) for label in (self.label.labels if self.label else None) or ()]
         for where, label in asked:
             if label not in known:
                 hint = did_you_mean(label, known)

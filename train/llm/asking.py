@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from threading import Event
 
 from train.errors import Failure, Interrupted, Problem
@@ -38,8 +39,7 @@ def ask_all(
     Raises Failure as soon as too many texts have no verdict, Interrupted where a signal cut it short; the
     same call again pays for no verdict twice.
     """
-    key = sha256_bytes(canonical_json([endpoint.url, endpoint.model, prompt.digest()]).encode())
-    answers, over, lost = Answers(key), Event(), 0
+    answers, over, lost = _answers(endpoint, prompt), Event(), 0
     replies: dict[str, Reply] = {}
     known = {text: answer for text in texts if (answer := answers.get(text))}
 
@@ -97,18 +97,33 @@ def failures_of(replies: Sequence[Reply]) -> str:
     return ", ".join(f"{count} x {what}" for what, count in found.most_common())
 
 
-def best_form(endpoint: Endpoint, policy: Policy, labels: Sequence[str]) -> Form:
+def best_form(
+    endpoint: Endpoint, policy: Policy, labels: Sequence[str], ledger: Ledger | None = None
+) -> Form:
     """How the endpoint answers best: with log-probabilities, else with a stated number. Raises Failure."""
     forms: tuple[Form, ...] = ("yes-no", "percent")
-    for form in forms:
-        reply = endpoint.ask(Prompt(policy, labels, form), PLAIN)
-        if reply.answer:
+    prompts = {form: Prompt(policy, labels, form) for form in forms}
+    for form, prompt in prompts.items():
+        with closing(_answers(endpoint, prompt)) as answers:
+            if answers.get(PLAIN):
+                return form
+    quiet = Terminal(speaks=False)
+    for form, prompt in prompts.items():
+        known, replies = ask_all(endpoint, prompt, [PLAIN], 1, quiet, ledger=ledger)
+        if known:
             return form
+        if not replies:
+            break
+    why = failures_of(list(replies.values())) or "the budget has no room to ask"
     raise Failure(
         Problem(
             endpoint.name,
-            f"gives no verdict on a plain text: {failures_of([reply])}",
+            f"gives no verdict on a plain text: {why}",
             "chat completions that keep to a JSON schema",
-            "look at the server's own log; is --endpoint, --model and the key right?",
+            "look at the server's own log; is the endpoint, the model and the key right?",
         )
     )
+
+
+def _answers(endpoint: Endpoint, prompt: Prompt) -> Answers:
+    return Answers(sha256_bytes(canonical_json([endpoint.url, endpoint.model, prompt.digest()]).encode()))

@@ -1,0 +1,48 @@
+"""Which rows are asked about: training rows with an unknown cell, and gold rows to judge verdicts by; and
+which of them may leave this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from train.curation.labelling.spec import Labelling
+from train.files import hashed
+from train.policy import Policy
+
+ESCALATED = 3
+GOLD_SPLITS = ("dev", "calibration")
+"""Test rows are opened once, for models, and judge no labeller."""
+
+
+def chosen(
+    ids: np.ndarray, split: np.ndarray, cells: np.ndarray, spec: Labelling
+) -> tuple[np.ndarray, np.ndarray]:
+    """(rows to fill, gold rows), positions ascending. ids, split: str [n]; cells: float [n, L] of the labels
+    that are asked for, NaN unknown.
+
+    Which rows is a function of (seed, id): one row more in the data moves nobody.
+    """
+    order = np.array([hashed("label", spec.seed, id) for id in ids], dtype=np.uint64)
+    unknown = np.flatnonzero((split == "train") & np.isnan(cells).any(axis=1))
+    fill = unknown[np.argsort(order[unknown], kind="stable")][: spec.rows]
+    held = np.isin(split, GOLD_SPLITS)
+    gold: set[int] = set()
+    for column in range(cells.shape[1]):
+        for side in (cells[:, column] > 0.5, cells[:, column] < 0.5):
+            rows = np.flatnonzero(held & side)
+            gold |= {*rows[np.argsort(order[rows], kind="stable")][: spec.gold].tolist()}
+    return np.sort(fill), np.array(sorted(gold), dtype=np.int64)
+
+
+def escalated(labels: Sequence[str], cells: np.ndarray, policy: Policy) -> np.ndarray:
+    """Rows that a label of tier 3 holds for or may hold for, bool [n]: where a cell is above 0; or where
+    it is unknown while the row carries another label, since harm seldom comes alone. cells: float [n, L]."""
+    grave = [at for at, label in enumerate(labels) if policy.labels[label].tier == ESCALATED]
+    if not grave:
+        return np.zeros(len(cells), dtype=bool)
+    said = (cells[:, grave] > 0).any(axis=1)
+    harmful = (cells > 0.5).any(axis=1)
+    unclear = np.isnan(cells).all(axis=1)
+    return said | (np.isnan(cells[:, grave]).any(axis=1) & (harmful | unclear))

@@ -16,6 +16,7 @@ STAGES = {
     "dedup": "exact and near duplicates, within and between sources",
     "split": "train, dev, calibration and test, proven to share nothing",
     "agree": "how far people's votes agree, and the cells they come to",
+    "label": "cells nobody knows, by language models that hold against people's cells",
     "audit": "cells whose label looks wrong, by confident learning out of fold",
     "check": "every violation of the contract, with counts and row ids",
     "deliver": "the delivery that recipes name",

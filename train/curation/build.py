@@ -19,9 +19,11 @@ from train.curation.curation import Curation
 from train.curation.deleted import deleted_ids
 from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
 from train.curation.gather import gather
+from train.curation.labelling import label
 from train.curation.language import UNSURE, language
 from train.curation.people import agree, votes
 from train.curation.personal.scrub import scrub
+from train.curation.rows import labels
 from train.curation.shards import Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, each, whole
 from train.data.delivered import Gate
@@ -38,6 +40,7 @@ WAY = (
     "suites",
     "split",
     "agree",
+    "label",
     "audit",
     "check",
     "deliver",
@@ -177,6 +180,19 @@ def _agree(way: Way) -> None:
     way.done["agree"] = whole(stage, work, reads, way.shards, way.setting)
 
 
+def _label(way: Way) -> None:
+    spec, policy = way.curation.label, way.curation.policy
+    if spec is None:
+        return
+    folder = way.setting.of("label")
+    stage = Stage("label", 1, spec, (), policy.model_dump(mode="json", by_alias=True))
+
+    def work(table: Any) -> Any:
+        return label.label(table, spec, policy, labels(table), folder, way.setting.terminal)
+
+    way.done["label"] = whole(stage, work, label.READS, way.shards, way.setting)
+
+
 def _audit(way: Way) -> None:
     spec = way.curation.audit
     if spec is None:
@@ -268,6 +284,7 @@ _STEPS: Mapping[str, Any] = {
     "suites": _suites,
     "split": _split,
     "agree": _agree,
+    "label": _label,
     "audit": _audit,
     "check": _check,
     "deliver": _deliver,

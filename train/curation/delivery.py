@@ -104,7 +104,7 @@ def _fill(part: Path, shards: Sequence[Shard], said: Said, previous: Manifest | 
         counts=counting.document(written.tally),
         stages={**said.stages, "sources": dict(said.sources), "left_out": dict(written.left_out)},
         gates=said.gates,
-        llm={},
+        llm=said.found.get("label", {}),
         retention=contract.retention.model_dump(),
     )
     return seal(part, manifest, previous, card(manifest, curation, said.found, said.coverage))

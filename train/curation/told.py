@@ -19,6 +19,8 @@ def lines(way: Way, until: str) -> Iterator[str]:
             yield from between.lines(done.found["between"])
         if name == until == "agree":
             yield from _agreed(done.found)
+        if name == until == "label":
+            yield from _labelled(done.found)
         if name == until == "audit":
             yield from _audited(done.found)
     if until in ("check", "deliver") and not way.violations:
@@ -53,6 +55,17 @@ def _alpha(one: Any) -> str:
         return "not defined"
     between = "no interval" if one["low"] is None else f"{one['low']:.3f} to {one['high']:.3f}"
     return f"{one['alpha']:.3f} ({between})"
+
+
+def _labelled(found: Any) -> Iterator[str]:
+    for one in found["judged"]:
+        where = f"{one['labeller']} {one['label']}"
+        if "least" not in one:
+            yield f"{where}: not used, {one['why']} ({one['heard']} of {one['gold']} were answered)"
+            continue
+        said = ", ".join(f"{name} at least {low:.3f}" for name, low in one["least"].items())
+        yield f"{where}: {'used' if one['accepted'] else 'not used'}; {said} on {one['heard']:,} gold rows"
+    yield "spent: " + ", ".join(f"{value:,g} {what}" for what, value in found["spent"].items())
 
 
 def _audited(found: Any) -> Iterator[str]:

@@ -169,7 +169,11 @@ def _agree(way: Way) -> None:
     sources = {name: source for name, source in curation.data.sources.items() if source.has_votes}
     digests = {name: content_digest(source) for name, source in sorted(sources.items())}
     stage = Stage(
-        "agree", 1, curation.people, ("crowd-kit",), [digests, sorted(p.name for p in folder.glob("*"))]
+        "agree",
+        1,
+        curation.people,
+        ("crowd-kit",),
+        beside=[digests, sorted(path.name for path in folder.glob("*"))],
     )
 
     def work(table: Any) -> Any:
@@ -185,7 +189,9 @@ def _label(way: Way) -> None:
     if spec is None:
         return
     folder = way.setting.of("label")
-    stage = Stage("label", 1, spec, (), policy.model_dump(mode="json", by_alias=True))
+    places = {"labellers": {"__all__": {"endpoint", "key_env", "model"}}}
+    said = policy.model_dump(mode="json", by_alias=True)
+    stage = Stage("label", 1, spec, hidden=places, beside=said)
 
     def work(table: Any) -> Any:
         return label.label(table, spec, policy, labels(table), folder, way.setting.terminal)

@@ -58,16 +58,20 @@ class Stage:
     make: int
     told: Spec | None = None
     packages: tuple[str, ...] = ()
+    hidden: Any = None
+    """Fields of `told` that the delivery does not repeat, as pydantic's `exclude` has it: places."""
     beside: Any = None
     """What else it reads, as JSON: digests of files, a policy's version."""
 
     def key(self, *inputs: str) -> str:
         packages = {package: version(package) for package in self.packages}
-        return key(self.name, self.make, self.said, packages, self.beside, inputs)
+        told = self.told.model_dump(mode="json") if self.told else None
+        return key(self.name, self.make, told, packages, self.beside, inputs)
 
     @property
     def said(self) -> Any:
-        return self.told.model_dump(mode="json") if self.told else None
+        """Its settings, as the delivery repeats them."""
+        return self.told.model_dump(mode="json", exclude=self.hidden) if self.told else None
 
 
 SMALL = 5_000

@@ -65,7 +65,8 @@ def _labelled(found: Any) -> Iterator[str]:
             continue
         said = ", ".join(f"{name} at least {low:.3f}" for name, low in one["least"].items())
         yield f"{where}: {'used' if one['accepted'] else 'not used'}; {said} on {one['heard']:,} gold rows"
-    yield "spent: " + ", ".join(f"{value:,g} {what}" for what, value in found["spent"].items())
+    for name, one in found["labellers"].items():
+        yield f"{name}: answers of {one['tokens']['prompt']:,} + {one['tokens']['completion']:,} tokens"
 
 
 def _audited(found: Any) -> Iterator[str]:

@@ -20,7 +20,7 @@ from train.curation.labelling.spec import Labeller, Labelling
 from train.errors import Failure, Problem
 from train.llm.asking import ask_all, best_form
 from train.llm.endpoint import Endpoint
-from train.llm.ledger import Ledger
+from train.llm.ledger import Ledger, Spent
 from train.llm.prompt import Prompt
 from train.model.backbone import placeless
 from train.policy import Policy
@@ -45,6 +45,7 @@ class Asked:
         self.failed: dict[int, tuple[str, ...]] = {}
         self.digests: list[str] = []
         self.samples: list[np.ndarray] = []
+        self.tokens = Spent()
 
 
 def label(
@@ -53,9 +54,9 @@ def label(
     """New columns by.<L>, the labellers that a cell comes from, and label.<L>. Cells that a source or people
     know stay, and so do all of rows that are not trained on.
 
-    Found: for each labeller and label the confusion with people's cells, and whether it was accepted; what
-    was spent, what failed. Raises Failure where the budget has no room for what is left to ask: what was paid
-    for is kept, and with more the same command goes on.
+    Found: for each labeller and label the confusion with people's cells, and whether it was accepted; the
+    tokens of the answers, what failed. Raises Failure where the budget has no room for what is left to ask:
+    what was paid for is kept, and with more the same command goes on.
     """
     import pyarrow as pa
 
@@ -77,7 +78,8 @@ def label(
             name: _ask(labeller, policy, asked_for, texts, grave, spec.at_once, ledger, terminal)
             for name, labeller in sorted(spec.labellers.items())
         }
-        spent = ledger.said()
+        spent = ", ".join(f"{value:,g} {what}" for what, value in ledger.said().items())
+        terminal.say(f"label: {spent} spent so far, over all runs")
     finally:
         ledger.close()
     _keep(folder / VERDICTS, column("id")[rows], asked, asked_for, policy)
@@ -116,7 +118,7 @@ def label(
         }
     about = {name: _about(labeller, asked[name]) for name, labeller in sorted(spec.labellers.items())}
     lost = {name: [str(id) for id in column("id")[rows[sorted(one.failed)]]] for name, one in asked.items()}
-    document = {"labellers": about, "judged": found, "spent": spent, "no_verdict": lost}
+    document = {"labellers": about, "judged": found, "no_verdict": lost}
     return pa.table(columns), {what: n for what, n in counts.items() if n}, document
 
 
@@ -149,6 +151,8 @@ def _ask(
                 logits[row] = known[text].logits
             elif not held[row]:
                 said.failed[row] = (*said.failed.get(row, ()), *replies[text].failures[-1:])
+        for answer in known.values():
+            said.tokens += Spent(answer.prompt_tokens, answer.completion_tokens)
         said.samples.append(logits)
         said.digests.append(prompt.digest())
     counted = (~np.isnan(said.samples)).sum(axis=0)
@@ -171,7 +175,8 @@ def _broke(endpoint: Endpoint, ledger: Ledger, left: int) -> Failure:
 
 def _about(labeller: Labeller, asked: Asked) -> Mapping[str, Any]:
     """Who it was, without where it is."""
-    return {"model": placeless(labeller.model), "samples": labeller.samples, "prompts": asked.digests}
+    tokens = {"prompt": asked.tokens.prompt, "completion": asked.tokens.completion}
+    return {"model": placeless(labeller.model), "prompts": asked.digests, "tokens": tokens}
 
 
 def _keep(

@@ -128,7 +128,7 @@ def near_pairs(texts: list[str], spec: Dedup, runner: str) -> tuple[np.ndarray, 
     alike = np.flatnonzero(agree)
     for start in range(0, len(alike), BATCH):
         rows = alike[start : start + BATCH]
-        near[rows] = _jaccard(of, *position[rows].T) >= spec.threshold
+        near[rows] = jaccard(of, *position[rows].T) >= spec.threshold
     counts = {
         "pairs.candidates": len(pairs),
         "pairs.refused_by_signature": int((~agree).sum()),
@@ -215,7 +215,7 @@ def _candidates(buckets: list[np.ndarray]) -> np.ndarray:
     return np.unique(np.concatenate(found), axis=0).astype(np.int64)
 
 
-def _jaccard(texts: list[str], a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def jaccard(texts: list[str], a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Similarity of the 5-gram sets of texts a[i] and b[i], float64 [k]."""
     from train.suites.overlap import gram_matrix, grams
 

@@ -23,6 +23,8 @@ def lines(way: Way, until: str) -> Iterator[str]:
             yield from _labelled(done.found)
         if name == until == "audit":
             yield from _audited(done.found)
+    if way.queue:
+        yield f"{way.queue}: texts for people; `teensafe data agree --votes FILE` brings back what they say"
     if until in ("check", "deliver") and not way.violations:
         contract = way.curation.contract
         yield f"check: {contract.name} {contract.version} is kept"

@@ -15,6 +15,7 @@ from train.data.reading import read
 from train.data.source import SliceColumn, Source
 from train.data.values import several
 from train.files import make_folder, sha256_bytes, whole_file
+from train.policy import Policy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,6 +85,25 @@ def _votes(value: float | None, of: str | None) -> Iterator[float | None]:
 
 
 # ---- kept for ever -------------------------------------------------------------------------------------
+
+
+def bring_in(path: Path, policy: Policy, folder: Path) -> int:
+    """Keep the votes of a file that people filled; how many there were. Raises InputError with every odd
+    one."""
+    import pyarrow as pa
+
+    from train.curation.people import label_studio
+
+    found = [(*vote, policy.version) for vote in label_studio.votes(path, policy)]
+    columns = [*zip(*found, strict=True)]
+    keep(
+        folder,
+        pa.Table.from_arrays(
+            [pa.array(column, kind) for column, kind in zip(columns, schema().types, strict=True)],
+            schema=schema(),
+        ),
+    )
+    return len(found)
 
 
 def keep(folder: Path, votes: pa.Table) -> Path:

@@ -17,9 +17,9 @@ from train.curation.build import build
 from train.curation.curation import load
 from train.curation.people.aggregate import People
 from train.curation.people.agree import agree, measured
-from train.curation.people.imported import votes as imported
+from train.curation.people.imported import bring_in
 from train.curation.people.label_studio import tasks
-from train.curation.people.votes import FOLDER, Vote, gathered, keep, table
+from train.curation.people.votes import FOLDER, Vote, gathered, table
 from train.curation.told import lines
 from train.policy import Policy
 from train.terminal import Terminal
@@ -113,7 +113,7 @@ def test_a_build_takes_what_came_back(tmp_path: Path, monkeypatch: pytest.Monkey
             for who, answer in enumerate(said)
         ]
     (tmp_path / "export.json").write_text(json.dumps(made))
-    keep(to / FOLDER, imported(tmp_path / "export.json", curation.policy))
+    assert bring_in(tmp_path / "export.json", curation.policy, to / FOLDER) == 3 * len(made)
     monkeypatch.setenv("TEENSAFE_ANNOTATOR_KEY", "key")
     way = build(load(path), to, QUIET)
     assert way.delivery is not None and way.done["agree"].counts["from_people.hate"] == len(made)

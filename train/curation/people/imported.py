@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from train.curation.people import label_studio, sheet
-from train.curation.people.votes import Vote, table
+from train.curation.people.votes import Vote, keep, table
 from train.data.findings import Findings, must_be_file
 from train.data.rows import Table, resolve_format
 from train.files import sha256_file
@@ -15,6 +15,13 @@ from train.policy import Policy
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+def bring_in(path: Path, policy: Policy, folder: Path) -> int:
+    """Keep the votes of a file for ever; how many it holds. Raises InputError as `votes` does."""
+    found = votes(path, policy)
+    keep(folder, found)
+    return len(found)
 
 
 def votes(path: Path, policy: Policy) -> pa.Table:

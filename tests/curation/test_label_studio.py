@@ -199,3 +199,30 @@ def test_an_odd_sheet(policy: Policy, tmp_path: Path, written: str, message: str
     with pytest.raises(InputError) as caught:
         votes(path, policy)
     assert message in str(caught.value) and "maybe" not in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["result", "type", "value", "choices", "from_name", "completed_by", "id", "x"]),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"annotations": JSON | st.lists(JSON, max_size=2), "data": JSON | st.just({"item": "s:0"})}
+    )
+)
+def test_no_file_is_more_than_refused(
+    policy: Policy, tmp_path_factory: pytest.TempPathFactory, task: Any
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "odd.json"
+    path.write_text(json.dumps([task]))
+    with pytest.raises(InputError):
+        votes(path, policy)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def sendable(rows: pa.Table, policy: Policy, send_escalated: bool = False) -> tuple[pa.Table, int]:
-    """(the rows that may be sent, how many may not): one that a label of tier 3 holds for or may hold for, as a
-    cell above 0 says, goes out only with `send_escalated`. rows: with label.<L>.
+    """(the rows to send, how many stay): what a label of tier 3 holds for or may hold for, as a cell above 0
+    says, goes out only with `send_escalated`. rows: with label.<L>.
 
     An unknown cell keeps nothing back, other than from an LLM elsewhere (labelling/chosen.py): telling what
     nobody has read is what people are asked for.

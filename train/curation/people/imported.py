@@ -39,7 +39,14 @@ def _votes(path: Path, policy: Policy, found: Findings) -> Iterator[Vote]:
     digest = sha256_file(path)[:12]
     for where, row in Table(path, resolve_format(path, None)).rows(found=found):
         if "annotations" in row:
-            yield from label_studio.votes(where, row, policy, found)
+            read = label_studio.votes(where, row, policy, found)
         else:
             place = where.removeprefix(str(path))  # a copy under another name holds the same ballots
-            yield from sheet.votes(where, row, policy, found, f"{digest}{place}")
+            read = sheet.votes(where, row, policy, found, f"{digest}{place}")
+        for vote in read:
+            try:
+                f"{vote.item}{vote.annotator}{vote.ballot}{vote.policy}".encode()
+            except UnicodeEncodeError:
+                found.add(where, "half a character (a lone surrogate)", "whole characters")
+            else:
+                yield vote

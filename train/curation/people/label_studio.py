@@ -75,14 +75,15 @@ def interface(labels: Sequence[str], policy: Policy) -> str:
 def votes(where: str, task: Mapping[str, Any], policy: Policy, found: Findings) -> Iterator[Vote]:
     """The votes of a task of the JSON export, of each annotation that was submitted. One that was cancelled
     skips the labels that were asked for; drafts and predictions are nobody's votes."""
-    data = task.get("data")
-    if not isinstance(data, dict) or (begin := begun(where, data, policy, found)) is None:
-        if not isinstance(data, dict):
-            found.add(where, "has no data", "a task with the data that were sent out")
+    data, annotations = task.get("data"), task["annotations"]
+    if not isinstance(data, dict) or not isinstance(annotations, list):
+        found.add(where, "is no task", "an object `data`, as it was sent out, and a list `annotations`")
         return
-    for number, annotation in enumerate(task.get("annotations") or (), 1):
+    if (begin := begun(where, data, policy, found)) is None:
+        return
+    for number, annotation in enumerate(annotations, 1):
         place = f"{where}, annotation {number}"
-        if not isinstance(annotation, dict) or not isinstance(annotation.get("result", []), list):
+        if not _is_annotation(annotation):
             found.add(place, "is no annotation", "an object with a list `result`")
             continue
         who = annotation.get("completed_by")
@@ -94,9 +95,17 @@ def votes(where: str, task: Mapping[str, Any], policy: Policy, found: Findings) 
             asked = str(data.get("labels") or "").split()
             yield from (vote._replace(label=label) for label in asked if label in policy.labels)
             continue
-        for result in annotation.get("result", []):
-            if isinstance(result, dict) and result.get("type") == "choices":
-                chosen = (result.get("value") or {}).get("choices") or []
-                label, said = str(result.get("from_name")), chosen[0] if len(chosen) == 1 else None
-                if (value := answer(place, label, said, policy, found)) is not None:
+        for result in annotation["result"]:
+            if result.get("type") == "choices":
+                chosen = result.get("value", {}).get("choices")
+                label, said = str(result.get("from_name")), chosen if isinstance(chosen, list) else []
+                one = said[0] if len(said) == 1 else None
+                if (value := answer(place, label, one, policy, found)) is not None:
                     yield vote._replace(label=label, value=value)
+
+
+def _is_annotation(said: Any) -> bool:
+    results = said.get("result") if isinstance(said, dict) else None
+    return isinstance(results, list) and all(
+        isinstance(one, dict) and isinstance(one.get("value", {}), dict) for one in results
+    )

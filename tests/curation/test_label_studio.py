@@ -170,6 +170,7 @@ TWO = {"type": "choices", "from_name": "hate", "value": {"choices": ["yes", "no"
         ([{"result": 3}], "is no annotation"),
         (["yes"], "is no annotation"),
         ([annotation(1, 3)], "holds no answer"),
+        ([annotation(1, "\ud800", hate="yes")], "half a character"),
     ],
 )
 def test_what_is_odd_is_said_with_its_place(
@@ -214,15 +215,11 @@ JSON = st.recursive(
 )
 
 
-@given(
-    st.fixed_dictionaries(
-        {"annotations": JSON | st.lists(JSON, max_size=2), "data": JSON | st.just({"item": "s:0"})}
-    )
-)
+@given(JSON | st.lists(JSON, max_size=2), JSON | st.just({"item": "s:0"}))
 def test_no_file_is_more_than_refused(
-    policy: Policy, tmp_path_factory: pytest.TempPathFactory, task: Any
+    policy: Policy, tmp_path_factory: pytest.TempPathFactory, annotations: Any, data: Any
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "odd.json"
-    path.write_text(json.dumps([task]))
+    path.write_text(json.dumps([{"annotations": annotations, "data": data}]))
     with pytest.raises(InputError):
         votes(path, policy)

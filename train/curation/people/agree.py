@@ -73,8 +73,7 @@ def measured(
 ) -> list[dict[str, Any]]:
     """Of each label over all rows (slice: null), and by source and slice (slice: "lang=de"): alpha with its
     interval (see agreement.Alpha), Cohen's kappa between people (its median, least, and of how many pairs),
-    Fleiss' kappa; of all rows, with a key, also how each annotator's votes stand to
-    the cells of the table.
+    Fleiss' kappa; of all rows, with a key, also how each annotator's votes stand to the cells of the table.
 
     Votes of the first round alone, on rows of the table: who adjudicates has seen the others' votes.
     """

@@ -25,6 +25,7 @@ from train.curation.gather import gather
 from train.curation.labelling import label
 from train.curation.labelling.chosen import escalated
 from train.curation.language import UNSURE, language
+from train.curation.lineage import publish
 from train.curation.people import agree, annotators, votes
 from train.curation.personal.scrub import scrub
 from train.curation.rows import LABEL, labels
@@ -319,7 +320,10 @@ def _deliver(way: Way) -> None:
         coverage=way.coverage,
         sources={name: content_digest(source) for name, source in sorted(curation.data.sources.items())},
     )
+    before = (way.setting.folder / curation.full_name).exists()
     way.delivery = deliver(way.shards, said, way.setting.folder)
+    if not before:
+        publish(curation, said.sources, way.delivery)
 
 
 _STEPS: Mapping[str, Any] = {

@@ -1,4 +1,4 @@
-"""Files with a message a row: each message becomes a conversation, with those of its thread that led to it."""
+"""Files with a message a row: each becomes a conversation, with those of its thread that led to it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Messages(Spec):
     context: int = Field(default=6, ge=0)
     """How many messages before the one that is judged are shown with it, at most."""
     judged: Literal["last", "every"] = "last"
-    """Which messages are examples, each with the id, cells and slices of its own row: the last of a thread, or
-    every one, as it is to be judged while a conversation goes on. `only` chooses among these; the others are
-    context still."""
+    """Which messages are examples, each with the id, cells and slices of its own row: the last of a thread,
+    or every one, as it is to be judged while a conversation goes on. `only` chooses among these; the others
+    are context still."""
 
     def reads(self) -> Iterator[tuple[str, str]]:
         """(field, column); the text's field is `turns`."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from train.data.delimited import other_delimiter
 from train.data.findings import Findings, Places, nearest, quoted
 from train.data.messages import NEEDS, Messages, in_context
 from train.data.pairs import joined as joined_pairs
+from train.data.rows import Table
 from train.data.source import SliceColumn, Source
 from train.data.split import ANY, Claim
 from train.data.turns import NoConversation, Turns, joined, spoken, told, undivided
@@ -47,8 +49,7 @@ def read(name: str, source: Source) -> Reading:
         headed = table.is_delimited and source.columns is None
         where = f"{table.path}:1" if headed else str(table.path)
         _require_columns(source, table.path, where, table.columns())
-        only = {column for _, column in source.reads()}
-        parts.append(_Part(claim, table.path, lambda found, t=table, o=only: _rows(source, t.rows(o, found))))  # type: ignore[misc]
+        parts.append(_Part(claim, table.path, partial(_rows, source, table)))
     return Reading(name, source, parts)
 
 
@@ -61,7 +62,8 @@ class _Part:
     rows: Callable[[Findings], Iterator[Row]]
 
 
-def _rows(source: Source, rows: Iterator[Row]) -> Iterator[Row]:
+def _rows(source: Source, table: Table, found: Findings) -> Iterator[Row]:
+    rows = table.rows({column for _, column in source.reads()}, found)
     return in_context(source.turns, rows) if isinstance(source.turns, Messages) else rows
 
 
@@ -182,9 +184,10 @@ class Reading(Iterator[Example]):
 
     def _passed_over(self, row: Mapping[str, Any]) -> str:
         """Why a row is none that was asked for; "" if it is."""
+        taken = self._taken(row)
         if isinstance(self._source.turns, Messages) and row[self._source.turns.text] is None:
             return "before the message that is judged"
-        return "" if self._taken(row) else "not among `only`"
+        return "" if taken else "not among `only`"
 
     def _taken(self, row: Mapping[str, Any]) -> bool:
         taken = True

@@ -13,7 +13,8 @@ from train.curation.clean import Clean, clean
 from train.example import TURN
 
 TRICKY = st.text(
-    "abKe Ã¤â€™ï¿½Â&amp;lt#30;x1EоеαΟ한ㅋกำیߙﬁｋ𝓱❤🙂👩\u200b\u200c\u200d\ufe0f\u00ad\x00\x07\x1b[\x85\u2028\r\n" + TURN,
+    "abKe Ã¤â€™Â&amp;lt#30;x1EоеαΟ한ㅋกำیﬁｋ𝓱❤👩\u200b\u200c\u200d\ufe0f\u00ad\x00\x07\x1b[\x85\u2028\r\n"
+    + TURN,
     max_size=30,
 )
 HONEST = """\
@@ -60,7 +61,9 @@ def test_honest_texts_of_any_script_stay(line: str) -> None:
 
 
 def test_the_text_and_other_columns_stay_and_counts_are_those_of_the_log() -> None:
-    table = pa.table({"id": ["1", "2", "3"], "text": ["schÃ¶n", "lоser", "ok"], "label.hate": [1.0, None, 0.0]})
+    table = pa.table(
+        {"id": ["1", "2", "3"], "text": ["schÃ¶n", "lоser", "ok"], "label.hate": [1.0, None, 0.0]}
+    )
     found, counts = clean(table, Clean())
     assert found.select(table.column_names).equals(table)
     assert found.column_names == [*table.column_names, "normal", "changed"]
@@ -70,7 +73,9 @@ def test_the_text_and_other_columns_stay_and_counts_are_those_of_the_log() -> No
 def test_a_step_that_is_left_out_is_not_done() -> None:
     text = "lо\u200bs𝓮r &amp;"
     assert cleaned(text, spec=Clean(steps=())) == [(text, [])]
-    assert cleaned(text, spec=Clean(steps=("nfkc", "zero-width"))) == [("lоser &amp;", ["nfkc", "zero-width"])]
+    assert cleaned(text, spec=Clean(steps=("nfkc", "zero-width"))) == [
+        ("lоser &amp;", ["nfkc", "zero-width"])
+    ]
 
 
 @given(st.lists(TRICKY, min_size=1, max_size=4))

@@ -18,6 +18,7 @@ STAGES = {
     "agree": "how far people's votes agree, and the cells they come to",
     "label": "cells nobody knows, by language models that hold against people's cells",
     "audit": "cells whose label looks wrong, by confident learning out of fold",
+    "select": "a queue of texts for people to label, each with the chance it was drawn by",
     "check": "every violation of the contract, with counts and row ids",
     "deliver": "the delivery that recipes name",
 }
@@ -75,8 +76,32 @@ def add(verbs: Verbs) -> None:
             metavar="N",
             help="rows in memory at once; default: %(default)s",
         )
+        if name == "agree":
+            stage.add_argument(
+                "--votes",
+                action="append",
+                default=[],
+                type=Path,
+                metavar="FILE",
+                help="first bring in what people said: Label Studio's JSON export, or a filled CSV",
+            )
         as_json(stage)
         stage.set_defaults(work=_build, until="deliver" if name == "build" else name)
+    collect = stages.add_parser(
+        "collect",
+        help="what to collect, label again or make, with numbers",
+        description="A plan: what the contract asks for and is not there, and what a run's gaps call for.",
+        epilog="example: teensafe data collect recipes/curation/public.yaml --to deliveries --gaps RUN",
+    )
+    collect.add_argument("curation", help="curation file (YAML)")
+    collect.add_argument(
+        "--to", required=True, type=Path, metavar="DIR", help="folder of work and deliveries"
+    )
+    collect.add_argument(
+        "--gaps", metavar="RUN", help="a run that `teensafe gaps` looked at, or its gaps.json"
+    )
+    as_json(collect)
+    collect.set_defaults(work=_collect)
     delete = stages.add_parser(
         "delete",
         help="rows by id, from deliveries, work and caches, for good",
@@ -89,6 +114,27 @@ def add(verbs: Verbs) -> None:
     delete.add_argument("--id", action="append", default=[], help="SOURCE:ID; may be repeated")
     delete.add_argument("--ids", type=Path, metavar="FILE", help="ids, one a line")
     delete.set_defaults(work=_delete)
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from train.curation.build import build, missing
+    from train.curation.collection import lines, plan, read_gaps
+    from train.curation.curation import load
+    from train.terminal import Terminal
+    from train.tracking.run import find
+
+    gaps = []
+    if options.gaps:
+        gaps = read_gaps(Path(options.gaps) if options.gaps.endswith(".json") else find(options.gaps))
+    curation, terminal = load(options.curation), Terminal()
+    shortfalls, base_rates = missing(build(curation, options.to, terminal, "audit"))
+    wanted = plan(gaps, shortfalls, base_rates)
+    if options.json:
+        sys.stdout.write(json.dumps([one.document() for one in wanted], ensure_ascii=False) + "\n")
+    else:
+        for line in lines(wanted):
+            terminal.say(line)
+    return 0
 
 
 def _delete(options: argparse.Namespace) -> int:
@@ -131,6 +177,11 @@ def _build(options: argparse.Namespace) -> int:
             Problem("command line", f"--shard-rows {options.shard_rows}", "a number of at least 1")
         )
     curation, terminal = load(options.curation), Terminal()
+    for path in getattr(options, "votes", ()):
+        from train.curation.people import imported, votes
+
+        count = imported.bring_in(path, curation.policy, options.to / votes.FOLDER)
+        terminal.say(f"{path}: {count:,} votes are kept")
     way = build(curation, options.to, terminal, options.until, options.runner, options.shard_rows)
     if options.json:
         sys.stdout.write(json.dumps(document(way), ensure_ascii=False) + "\n")

@@ -6,24 +6,28 @@ for a stage does what is missing before it, and a change costs what it changes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from train.curation import audit, between, duplicates, leaks, splits
+import numpy as np
+
+from train.curation import audit, between, duplicates, leaks, queue, selection, splits
 from train.curation.clean import clean
 from train.curation.contract import Contract, RowCheck, Violation, figures
-from train.curation.coverage import Coverage
+from train.curation.coverage import Coverage, Shortfall
 from train.curation.curation import Curation
 from train.curation.deleted import deleted_ids
 from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
 from train.curation.gather import gather
 from train.curation.labelling import label
+from train.curation.labelling.chosen import escalated
 from train.curation.language import UNSURE, language
-from train.curation.people import agree, votes
+from train.curation.people import agree, annotators, votes
 from train.curation.personal.scrub import scrub
-from train.curation.rows import labels
+from train.curation.rows import LABEL, labels
 from train.curation.shards import Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, each, whole
 from train.data.delivered import Gate
@@ -42,6 +46,7 @@ WAY = (
     "agree",
     "label",
     "audit",
+    "select",
     "check",
     "deliver",
 )
@@ -70,6 +75,7 @@ class Way:
     left_out: dict[str, Mapping[str, int]] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
     coverage: list[dict[str, Any]] = field(default_factory=list)
+    queue: Path | None = None
     delivery: Path | None = None
 
     @property
@@ -168,20 +174,17 @@ def _agree(way: Way) -> None:
     curation, folder = way.curation, way.setting.folder / votes.FOLDER
     sources = {name: source for name, source in curation.data.sources.items() if source.has_votes}
     digests = {name: content_digest(source) for name, source in sorted(sources.items())}
-    stage = Stage(
-        "agree",
-        1,
-        curation.people,
-        ("crowd-kit",),
-        beside=[digests, sorted(path.name for path in folder.glob("*"))],
-    )
+    key = os.environ.get(annotators.KEY, "").encode()
+    parts = sorted(path.name for path in folder.glob("*.parquet"))
+    beside = [digests, parts, votes.named(curation.policy), annotators.pseudonym("", key) if key else None]
+    stage = Stage("agree", 1, curation.people, ("crowd-kit",), beside=beside)
 
     def work(table: Any) -> Any:
-        behind = [votes.of_source(name, source) for name, source in sorted(sources.items())]
-        return agree.agree(table, votes.gathered(behind), votes.kept(folder), curation.people)
+        behind = votes.gathered([votes.of_source(name, source) for name, source in sorted(sources.items())])
+        own = votes.kept(folder)
+        return agree.agree(table, behind, own, curation.people, curation.policy, key or None)
 
-    reads = [*agree.READS, "label.", *(f"slice.{name}" for name in agree.SLICES)]
-    way.done["agree"] = whole(stage, work, reads, way.shards, way.setting)
+    way.done["agree"] = whole(stage, work, agree.READS, way.shards, way.setting)
 
 
 def _label(way: Way) -> None:
@@ -207,6 +210,26 @@ def _audit(way: Way) -> None:
     way.done["audit"] = whole(
         stage, lambda table: audit.audit(table, spec), [*audit.READS, "label."], way.shards, way.setting
     )
+
+
+def _select(way: Way) -> None:
+    """Writes a queue; the rows stay as they are."""
+    spec, curation = way.curation.select, way.curation
+    if spec is None:
+        return
+    table = read(way.shards)
+    names = labels(table)
+    held = np.zeros(len(table), dtype=bool)
+    if not spec.send_escalated:
+        cells = np.column_stack([np.asarray(table.column(LABEL + name), dtype=np.float32) for name in names])
+        held = escalated(names, cells, curation.policy, cautious=False)
+    drawn, found = selection.select(table, spec, held)
+    asked = curation.data.labels
+    way.queue = queue.write(
+        way.setting.folder / "queue" / curation.full_name, drawn, table, curation.policy, asked
+    )
+    counts = {"queue": len(drawn), **found}
+    way.done["select"] = Done("select", spec.model_dump(mode="json"), way.shards, counts)
 
 
 def _check(way: Way) -> None:
@@ -251,6 +274,24 @@ def _measured(way: Way) -> dict[str, Any]:
     }
 
 
+def missing(way: Way) -> tuple[list[Shortfall], dict[str, tuple[int, int]]]:
+    """(what the contract requires and is not there, positive and known cells of real rows by label)."""
+    import pyarrow.compute as pc
+
+    coverage = Coverage(way.curation.contract.required)
+    rates: dict[str, tuple[int, int]] = {}
+    for shard in way.shards:
+        table = read([shard])
+        table = table.filter(pc.is_valid(table.column("split")))
+        coverage.add(table, slices(table))
+        real = table.filter(pc.invert(table.column("synthetic")))
+        for name in labels(real):
+            cell = np.asarray(real.column(LABEL + name), dtype=np.float32)
+            positive, known = rates.get(name, (0, 0))
+            rates[name] = (positive + int((cell > 0.5).sum()), known + int((~np.isnan(cell)).sum()))
+    return [*coverage.shortfalls()], rates
+
+
 def gates(contract: Contract, violations: Collection[Violation]) -> Iterator[Gate]:
     """Each rule of the contract and each leak gate, with what was found."""
     broken = {violation.rule: str(violation) for violation in violations}
@@ -292,6 +333,7 @@ _STEPS: Mapping[str, Any] = {
     "agree": _agree,
     "label": _label,
     "audit": _audit,
+    "select": _select,
     "check": _check,
     "deliver": _deliver,
 }

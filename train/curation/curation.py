@@ -18,6 +18,7 @@ from train.curation.labelling.spec import Labelling
 from train.curation.language import Language
 from train.curation.people.aggregate import People
 from train.curation.personal.scrub import Scrub
+from train.curation.selection import Select
 from train.curation.splits import Thinning
 from train.data.delivered import NAMED
 from train.document import Node, build, change, did_you_mean, read
@@ -69,6 +70,8 @@ class Curation(Spec):
     """Language models that fill cells nobody knows; default: none is asked."""
     audit: Audit | None = Audit()
     """Cells whose label looks wrong; null: none are looked for."""
+    select: Select | None = None
+    """Rows that people should label next; default: no queue is made."""
     thin: Thinning = "exact"
     """Of duplicates within a source the first stays: exact, near, or none (all stay)."""
 

@@ -36,13 +36,18 @@ def chosen(
     return np.sort(fill), np.array(sorted(gold), dtype=np.int64)
 
 
-def escalated(labels: Sequence[str], cells: np.ndarray, policy: Policy) -> np.ndarray:
-    """Rows that a label of tier 3 holds for or may hold for, bool [n]: where a cell is above 0; or where
-    it is unknown while the row carries another label, since harm seldom comes alone. cells: float [n, L]."""
+def escalated(labels: Sequence[str], cells: np.ndarray, policy: Policy, cautious: bool = True) -> np.ndarray:
+    """Rows that a label of tier 3 holds for or may hold for, bool [n]: where a cell is above 0.
+
+    cautious, as for texts that would leave this machine: also where it is unknown while the row carries
+    another label, since harm seldom comes alone, and where nothing is known of the row. cells: float [n, L].
+    """
     grave = [at for at, label in enumerate(labels) if policy.labels[label].tier == ESCALATED]
     if not grave:
         return np.zeros(len(cells), dtype=bool)
-    said = (cells[:, grave] > 0).any(axis=1)
+    said = np.asarray((cells[:, grave] > 0).any(axis=1))
+    if not cautious:
+        return said
     harmful = (cells > 0.5).any(axis=1)
     unclear = np.isnan(cells).all(axis=1)
     return said | (np.isnan(cells[:, grave]).any(axis=1) & (harmful | unclear))

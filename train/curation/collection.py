@@ -135,6 +135,8 @@ def read_gaps(path: Path) -> list[dict[str, Any]]:
     place = path / "gaps.json" if path.is_dir() else path
     try:
         found = json.loads(place.read_text(encoding="utf-8"))
+        if not isinstance(found, list):
+            raise TypeError
         for gap in found:
             if not {"id", "label", "cause", "harm", "action"} <= gap.keys():
                 raise ValueError

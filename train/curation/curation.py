@@ -36,6 +36,7 @@ from train.stated import (
     with_parents,
 )
 from train.suites.suite import Suite
+from train.tracking.wandb_log import Tracking
 
 
 class Curation(Spec):
@@ -74,6 +75,9 @@ class Curation(Spec):
     """Rows that people should label next; default: no queue is made."""
     thin: Thinning = "exact"
     """Of duplicates within a source the first stays: exact, near, or none (all stay)."""
+
+    track: Tracking = Tracking()
+    """What is told to Weights & Biases of a delivery: manifest, card and hashes, no row."""
 
     @model_validator(mode="after")
     def _refers_to_what_there_is(self) -> Self:

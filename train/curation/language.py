@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from train.example import TURN
 from train.spec import Spec
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 UNSURE = "und"
 """ISO 639's code for a language that was not determined."""
-_NO_WORDS = re.compile(r"https?://\S+|www\.\S+|[@#]\w+|\[[A-Z_0-9]+\]|\brt\b|&\w+;|[\W\d_]+", re.IGNORECASE)
+_NO_WORDS = re.compile(r"https?://\S+|www\.\S+|[@#]\w+|\[[A-Z_0-9]+\]|\brt\b|&\w+;|[\W\d_]", re.IGNORECASE)
+_SPEAKER = re.compile(rf"(?:\A|{TURN})[^{TURN}]*?: ")
 _WIDE = re.compile("[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u4e00-\u9fff\uac00-\ud7af]")
 LONGEST = 400
 """Characters that are looked at."""
@@ -56,8 +58,13 @@ def language(table: pa.Table, spec: Language) -> tuple[pa.Table, Counts]:
 
 
 def detect(text: str, spec: Language) -> tuple[str, float]:
-    """(ISO 639 code or `und`, probability of the likeliest language; 0 where it was not asked)."""
-    words = _NO_WORDS.sub(" ", text[: 4 * LONGEST]).strip()[:LONGEST]
+    """(ISO 639 code or `und`, probability of the likeliest language; 0 where it was not asked).
+
+    Who speaks in a conversation is left aside: `user` and `assistant` are English in any chat.
+    """
+    if TURN in text:
+        text = _SPEAKER.sub(TURN, text)
+    words = " ".join(_NO_WORDS.sub(" ", text[: 4 * LONGEST]).split())[:LONGEST]
     if len(words) - words.count(" ") + 2 * len(_WIDE.findall(words)) < spec.letters:
         return UNSURE, 0.0
     (best,) = _model().detect(words.lower(), model="lite", k=1)

@@ -49,12 +49,20 @@ def _counted(done: Done) -> str:
 def _agreed(found: Any) -> Iterator[str]:
     for one in found:
         where = f"{one['label']}{' ' + one['slice'] if one['slice'] else ''}"
-        yield f"{where}: alpha {_alpha(one)}, {one['votes']:,} votes on {one['items']:,} items"
+        kappas = [
+            f", {name} kappa {one[key][value]:.3f}"
+            for name, key, value in (("Cohen's median", "cohen", "median"), ("Fleiss'", "fleiss", "kappa"))
+            if one[key] and one[key][value] is not None
+        ]
+        counts = f"{one['votes']:,} votes on {one['items']:,} items"
+        yield f"{where}: alpha {_alpha(one)}{''.join(kappas)}; {counts}"
 
 
 def _alpha(one: Any) -> str:
     if one["alpha"] is None:
         return "not defined"
+    if not one["sufficient"]:
+        return "insufficient"
     between = "no interval" if one["low"] is None else f"{one['low']:.3f} to {one['high']:.3f}"
     return f"{one['alpha']:.3f} ({between})"
 

@@ -8,16 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from train.data.cells import OddValues, reader
 from train.data.delimited import other_delimiter
 from train.data.findings import Findings, Places, nearest, quoted
+from train.data.messages import NEEDS, Messages, in_context
 from train.data.pairs import joined as joined_pairs
+from train.data.rows import Table
 from train.data.source import SliceColumn, Source
 from train.data.split import ANY, Claim
-from train.data.turns import NoConversation, joined, spoken, told, undivided
+from train.data.turns import NoConversation, Turns, joined, spoken, told, undivided
 from train.data.values import NotOneValue, Row, as_shown, canonical, collapsed, plain, several
 from train.errors import InputError, Problem
 from train.example import Example
@@ -33,6 +36,8 @@ def read(name: str, source: Source) -> Reading:
     with everything that is wrong with single rows.
     """
     parts: list[_Part] = []
+    if isinstance(source.turns, Messages):
+        source = source.model_copy(update={"group": source.turns.thread})
     for claim, path in source.paths().items():
         table = source.table(path)
         if table.format == "grammar":
@@ -44,8 +49,7 @@ def read(name: str, source: Source) -> Reading:
         headed = table.is_delimited and source.columns is None
         where = f"{table.path}:1" if headed else str(table.path)
         _require_columns(source, table.path, where, table.columns())
-        only = {column for _, column in source.reads()}
-        parts.append(_Part(claim, table.path, lambda found, t=table, o=only: t.rows(o, found)))  # type: ignore[misc]
+        parts.append(_Part(claim, table.path, partial(_rows, source, table)))
     return Reading(name, source, parts)
 
 
@@ -56,6 +60,11 @@ class _Part:
     claim: Claim
     path: Path
     rows: Callable[[Findings], Iterator[Row]]
+
+
+def _rows(source: Source, table: Table, found: Findings) -> Iterator[Row]:
+    rows = table.rows({column for _, column in source.reads()}, found)
+    return in_context(source.turns, rows) if isinstance(source.turns, Messages) else rows
 
 
 class Reading(Iterator[Example]):
@@ -106,13 +115,14 @@ class Reading(Iterator[Example]):
         source, found = self._source, self._found
         cells = {label: reader(label, said, found) for label, said in source.labels.items()}
         by = several(source.aggregate.by) if source.aggregate else ()
-        unusable = _Unusable(self._parts[0].path)
+        needs = NEEDS if isinstance(source.turns, Messages) else "a text in every row"
+        unusable = _Unusable(self._parts[0].path, needs)
         for part in self._parts:
             named = f"{part.claim}/" if isinstance(source.path, dict) else ""
             for number, (where, row) in enumerate(part.rows(found)):
                 self.rows += 1
-                if not self._taken(row):
-                    self.left_out["not among `only`"] += 1
+                if reason := self._passed_over(row):
+                    self.left_out[reason] += 1
                     continue
                 text, fault = _text(source, row)
                 if fault:
@@ -172,6 +182,13 @@ class Reading(Iterator[Example]):
     def _id(self, own: str) -> str:
         return own if self._source.delivered else f"{self._name}:{own}"
 
+    def _passed_over(self, row: Mapping[str, Any]) -> str:
+        """Why a row is none that was asked for; "" if it is."""
+        taken = self._taken(row)
+        if isinstance(self._source.turns, Messages) and row[self._source.turns.text] is None:
+            return "before the message that is judged"
+        return "" if taken else "not among `only`"
+
     def _taken(self, row: Mapping[str, Any]) -> bool:
         taken = True
         for column, wanted in self._only.items():
@@ -228,7 +245,7 @@ class Reading(Iterator[Example]):
     def _own_ids(self) -> Iterator[tuple[str, str]]:
         """(place, id) of the rows that gave an example, read once more."""
         for where, row in self._again():
-            if not self._taken(row) or _text(self._source, row)[1]:
+            if self._passed_over(row) or _text(self._source, row)[1]:
                 continue
             try:
                 yield where, plain(row.get(str(self._source.id))) or ""
@@ -291,11 +308,19 @@ def _text(source: Source, row: Mapping[str, Any]) -> tuple[str, str]:
     try:
         if isinstance(source.turns, str):
             text = joined(told(row.get(source.turns)))
+        elif isinstance(source.turns, Messages):
+            text = joined(_found(row[source.turns.text]))
         else:
             text = joined([(turn.speaker, spoken(row.get(turn.text))) for turn in source.turns or ()])
     except NoConversation as wrong:
         return "", str(wrong)
     return text, _fault(text)
+
+
+def _found(turns: Turns | NoConversation) -> Turns:
+    if isinstance(turns, NoConversation):
+        raise turns
+    return turns
 
 
 def _fault(text: Any) -> str:
@@ -318,8 +343,8 @@ def _fault(text: Any) -> str:
 class _Unusable:
     """Rows without a usable text: how many of each kind, and where the first ones are."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, needs: str) -> None:
+        self._path, self._needs = path, needs
         self._counts: Counter[str] = Counter()
         self._places = Places()
 
@@ -334,7 +359,7 @@ class _Unusable:
         kinds = ", ".join(f"{count:,} {fault}" for fault, count in self._counts.most_common())
         rows = f"{total:,} {'row has' if total == 1 else 'rows have'}"
         what = f"{rows} no usable text ({kinds}){self._places.others(self._path)}"
-        found.add(self._places.first, what, "a text in every row", _LEAVE_OUT)
+        found.add(self._places.first, what, self._needs, _LEAVE_OUT)
 
 
 def _group(name: str, text: str, values: list[str | None]) -> str:

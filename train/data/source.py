@@ -16,6 +16,7 @@ from train.data.cells import Column, Votes
 from train.data.findings import is_folder, must_be_file, quoted
 from train.data.hub import PREFIX, Address
 from train.data.location import has_password, is_remote, local, name_of
+from train.data.messages import Messages
 from train.data.rows import DELIMITERS, Format, Layout, Table, named_format, resolve_format
 from train.data.split import CLAIMS, Claim
 from train.data.values import several
@@ -83,9 +84,10 @@ class Source(Spec):
     """Whether quote marks enclose CSV and TSV fields; false: they are characters like any other."""
     text: str | None = None
     """Column with the text; or say `turns`."""
-    turns: str | Annotated[tuple[Turn, ...], Field(min_length=1)] | None = None
-    """A conversation: a column that holds a list of {speaker, text} (or {role, content}), or a column a turn.
-    The last turn is what the labels speak of. Of a conversation too long, the last turns are kept."""
+    turns: str | Annotated[tuple[Turn, ...], Field(min_length=1)] | Messages | None = None
+    """A conversation: a column that holds a list of {speaker, text} (or {role, content}), a column a turn, or
+    for files with a message a row {thread, order, speaker, text}. The last turn is what the labels speak of.
+    Of a conversation too long, the last turns are kept."""
     only: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """Column -> its values in the rows to take; other rows are left out and counted. A value that no row has
     is an error."""
@@ -158,6 +160,8 @@ class Source(Spec):
             yield "say either split or a path for each split"
         if self.group is not None and self.pair is not None:
             yield "say either group or pair"
+        if isinstance(self.turns, Messages) and (self.group or self.pair or self.aggregate):
+            yield "turns.thread is the group: say no group, pair or aggregate beside it"
         if self.share is not None and self.rows is not None:
             yield "say either share or rows"
         if not self.labels and not self.all_negative:
@@ -201,6 +205,8 @@ class Source(Spec):
             yield "text", self.text
         elif isinstance(self.turns, str):
             yield "turns", self.turns
+        elif isinstance(self.turns, Messages):
+            yield from self.turns.reads()
         else:
             yield from (("turns", turn.text) for turn in self.turns or ())
         yield from (("only", column) for column in self.only)

@@ -71,7 +71,7 @@ class WandbLog:
         name: str,
         config: Mapping[str, Any],
         tags: Sequence[str] = (),
-        job_type: Literal["train", "evaluate", "compare", "export"] = "train",
+        job_type: Literal["train", "evaluate", "compare", "export", "curate"] = "train",
     ) -> None:
         self._tracking, self._run, self.offline = tracking, None, False
         chosen = mode(tracking)
@@ -137,6 +137,29 @@ class WandbLog:
             self._run.log_artifact(artifact)
         else:
             self._run.use_artifact(artifact)
+
+    def delivery(
+        self,
+        name: str,
+        version: str,
+        files: Mapping[str, str],
+        texts: Mapping[str, str],
+        about: Mapping[str, Any],
+    ) -> None:
+        """What this run delivers: rows as references `sha256:...` (files: path -> sha256), manifest and
+        card as they are (texts: by file name). No row goes along."""
+        if self._run is None:
+            return
+        import wandb
+        from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
+
+        artifact = wandb.Artifact(name, type="dataset", metadata=dict(about))
+        for path, digest in sorted(files.items()):
+            named = f"sha256:{digest}"
+            artifact.manifest.add_entry(ArtifactManifestEntry(path=path, ref=named, digest=named))
+        for file, text in texts.items():
+            _add_text(artifact, file, text)
+        self._run.log_artifact(artifact, aliases=[f"v{version}"])
 
     def tables(self, step: int, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Tables of flat records, all of one kind with the same keys; `precision_recall` as a line chart."""

@@ -1,7 +1,8 @@
 """How far people agree beyond chance: Krippendorff's alpha with its interval, Cohen's and Fleiss' kappa.
 
 Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability": alpha = 1 - Do / De, observed over expected
-disagreement, of any number of votes an item, some missing, whoever gave them.
+disagreement, of any number of votes an item, some missing, whoever gave them. Of two values all levels
+are one; an unsure vote of 0.5 is to `nominal` as far from yes as no is, to `interval` half as far.
 """
 
 from __future__ import annotations
@@ -9,61 +10,66 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 
+from train.curation.people.aggregate import Level
+from train.evaluation.intervals import ENOUGH_GROUPS, group_counts
 from train.evaluation.metrics import ENOUGH
 
-Level = Literal["nominal", "ordinal", "interval"]
+Names = Sequence[str] | np.ndarray
 RESAMPLES = 1000
-BLOCK = 64
-"""Resamples computed at once: bounds the memory."""
+_TAILS = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
 class Alpha:
-    """value: None where it is not defined: fewer than two items with two votes, or all votes alike. low,
-    high: 95% interval over resampled groups; None below ENOUGH groups of items. items, votes: those that
-    count."""
+    """value: None where it is not defined: no item has two votes, or all votes are alike. low, high: 95%
+    interval over resampled groups; None below ENOUGH_GROUPS of them, or where it is insufficient. items,
+    votes: those that count, of items with two votes or more. sufficient: at least ENOUGH items, votes above
+    one half, and votes below."""
 
     value: float | None
     low: float | None
     high: float | None
     items: int
     votes: int
+    sufficient: bool
 
 
 def alpha(
-    items: Sequence[str] | np.ndarray,
-    values: np.ndarray,
-    groups: Sequence[str] | np.ndarray | None = None,
-    level: Level = "nominal",
-    seed: int = 1,
+    items: Names, values: np.ndarray, groups: Names | None = None, level: Level = "interval", seed: int = 0
 ) -> Alpha:
-    """Of n votes. items: str [n], what each vote is on; values: float [n]; groups: str [n], items that are
-    resampled together (a conversation's turns, say), default: each item by itself."""
-    groups = items if groups is None else groups
+    """Of n votes. items: str [n], what each vote is on; values: float [n], NaN: none; groups: str [n], items
+    that are resampled together (a conversation's turns, say), default: each item by itself."""
     known = ~np.isnan(values)
-    names, unit = np.unique(np.asarray(items)[known], return_inverse=True)
-    scale, value = np.unique(values[known], return_inverse=True)
+    item, value = np.asarray(items)[known], values[known]
+    group = item if groups is None else np.asarray(groups)[known]
+    first, scale, counts = tally(item, value)
+    paired = counts.sum(axis=1) > 1
+    counts = counts[paired]
+    _, group = np.unique(group[first[paired]].astype(str), return_inverse=True)
+    by_group = np.zeros((int(group.max(initial=-1)) + 1, len(scale), len(scale)))
+    np.add.at(by_group, group, coincidences(counts))
+    found = float(_alpha(by_group.sum(axis=0)[None], scale, level)[0])
+    cast = counts.sum(axis=0)
+    sides = int(cast[scale > 0.5].sum()), int(cast[scale < 0.5].sum())
+    sufficient = min(len(counts), *sides) >= ENOUGH
+    low = high = None
+    if sufficient and len(by_group) >= ENOUGH_GROUPS and not np.isnan(found):
+        low, high = _interval(by_group, group, scale, level, seed)
+    return Alpha(None if np.isnan(found) else found, low, high, len(counts), int(cast.sum()), sufficient)
+
+
+def tally(items: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(the place of each item's first vote, int [k]; the values there are, rising, float [V]; votes of each
+    value on each item, int [k, V]), of n known votes."""
+    names, first, unit = np.unique(items.astype(str), return_index=True, return_inverse=True)
+    scale, value = np.unique(values, return_inverse=True)
     counts = np.zeros((len(names), len(scale)), dtype=np.int64)
     np.add.at(counts, (unit, value), 1)
-    of_item = np.full(len(names), "", dtype=object)
-    of_item[unit] = np.asarray(groups, dtype=object)[known]
-    paired = counts.sum(axis=1) > 1
-    counts, of_item = counts[paired], of_item[paired]
-    _, group = np.unique(of_item.astype(str), return_inverse=True)
-    each = coincidences(counts)
-    k = int(group.max(initial=-1)) + 1
-    by_group = np.zeros((k, *each.shape[1:]))
-    np.add.at(by_group, group, each)
-    found = _alpha(by_group.sum(axis=0)[None], scale, level)[0]
-    low = high = None
-    if k >= ENOUGH and not np.isnan(found):
-        drawn = _resampled(by_group, scale, level, seed)
-        low, high = (float(q) for q in np.nanquantile(drawn, [0.025, 0.975]))
-    return Alpha(None if np.isnan(found) else float(found), low, high, len(counts), int(counts.sum()))
+    return first, scale, counts
 
 
 def coincidences(counts: np.ndarray) -> np.ndarray:
@@ -71,7 +77,7 @@ def coincidences(counts: np.ndarray) -> np.ndarray:
     item of m votes counts m. counts: int [n, V], votes of each value."""
     m = counts.sum(axis=1)
     pairs = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(counts.shape[1])
-    return pairs / np.maximum(m - 1, 1)[:, None, None]
+    return np.asarray(pairs / np.maximum(m - 1, 1)[:, None, None])
 
 
 def _alpha(matrix: np.ndarray, scale: np.ndarray, level: Level) -> np.ndarray:
@@ -95,33 +101,51 @@ def _distance(of_value: np.ndarray, scale: np.ndarray, level: Level) -> np.ndarr
     return np.asarray((below[:, :, None] - below[:, None, :]) ** 2)
 
 
-def _resampled(by_group: np.ndarray, scale: np.ndarray, level: Level, seed: int) -> np.ndarray:
-    draw = np.random.default_rng(seed)
-    k, found = len(by_group), []
-    flat = by_group.reshape(k, -1)
-    for _ in range(0, RESAMPLES, BLOCK):
-        weight = draw.multinomial(k, np.full(k, 1 / k), size=BLOCK)
-        found.append(_alpha((weight @ flat).reshape(BLOCK, *by_group.shape[1:]), scale, level))
-    return np.concatenate(found)
+def _interval(
+    by_group: np.ndarray, group: np.ndarray, scale: np.ndarray, level: Level, seed: int
+) -> tuple[float, float] | tuple[None, None]:
+    """Whole groups are drawn again. by_group: their coincidence matrices [G, V, V]; group: [items], each
+    item's number. None where no resample differs from another, which says nothing of how sure it is."""
+    flat, values = by_group.reshape(len(by_group), -1), len(scale)
+    drawn = np.concatenate(
+        [
+            _alpha((counts @ flat).reshape(-1, values, values), scale, level)
+            for counts in group_counts(group, RESAMPLES, seed)
+        ]
+    )
+    low, high = np.nanquantile(drawn, _TAILS).tolist()
+    return (low, high) if low < high else (None, None)
 
 
-def fleiss(counts: np.ndarray) -> float | None:
-    """Fleiss' kappa of items that the same number of people voted on. counts: int [n, V]. None where that
-    number differs or is below 2, or all votes are alike."""
-    m = counts.sum(axis=1)
-    if not len(m) or m.min() != m.max() or m[0] < 2:
+class Fleiss(NamedTuple):
+    """kappa: None where all votes are alike; of `items` with just `people` votes each."""
+
+    kappa: float | None
+    items: int
+    people: int
+
+
+def fleiss(items: Names, values: np.ndarray) -> Fleiss | None:
+    """Fleiss' (1971) kappa of the items with the most frequent number of votes from 2 on: it is defined for
+    one number alone. None where fewer than ENOUGH items have it."""
+    known = ~np.isnan(values)
+    _, _, counts = tally(np.asarray(items)[known], values[known])
+    number = counts.sum(axis=1)
+    often = np.bincount(number[number > 1])
+    if not len(often) or often.max() < ENOUGH:
         return None
-    agreed = (counts * (counts - 1)).sum(axis=1) / (m * (m - 1))
-    share = counts.sum(axis=0) / counts.sum()
-    chance = float((share**2).sum())
-    return None if chance == 1 else float((agreed.mean() - chance) / (1 - chance))
+    m = int(often.argmax())
+    counts = counts[number == m]
+    agreed = float((counts * (counts - 1)).sum(axis=1).mean()) / (m * (m - 1))
+    chance = float(((counts.sum(axis=0) / counts.sum()) ** 2).sum())
+    return Fleiss(None if chance == 1 else (agreed - chance) / (1 - chance), len(counts), m)
 
 
 def cohen(
-    items: np.ndarray, annotators: np.ndarray, values: np.ndarray
+    items: Names, annotators: np.ndarray, values: np.ndarray
 ) -> Mapping[tuple[str, str], tuple[float | None, int]]:
-    """Cohen's kappa of each two people with ENOUGH items in common: (kappa, those items). kappa is None where
-    both gave one value alone. items, annotators: str [n]; values: float [n]."""
+    """Cohen's (1960) kappa of each two people with ENOUGH items in common: (kappa, those items). None
+    where both gave one value alone. items, annotators: str [n], None: nobody known; values: float [n]."""
     from sklearn.metrics import cohen_kappa_score
 
     said: dict[str, dict[str, float]] = {}

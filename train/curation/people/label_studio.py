@@ -1,160 +1,111 @@
-"""Rows to people and their votes back: Label Studio's JSON, and CSV.
+"""Rows to Label Studio's tasks, with an interface that says the policy's words; its JSON export to votes.
 
-A file that is written here holds texts, since people have to read them: it is for its owner only, and rows
-that a tier-3 label holds for or may hold for are in it only if that is asked for.
+A task holds the text, since people have to read it: the file is for its owner only, and the interface blurs a
+text until it is pointed at. https://labelstud.io/guide/task_format and https://labelstud.io/tags
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
-from xml.sax.saxutils import quoteattr
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as xml
 
-from train.errors import InputError, Problem
+from train.curation.people.answers import ANSWERS, answer, begun
+from train.curation.people.escalated import sendable
+from train.curation.people.votes import Vote, named
+from train.data.findings import Findings
 from train.example import TURN
-from train.files import json_text, write_text
 from train.policy import Policy
 
-ANSWERS = {"yes": 1.0, "no": 0.0, "unsure": None}
-"""What a person may say of a label -> the vote."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_VEIL = ".veiled { filter: blur(0.4em) } .veiled:hover, .veiled:focus-within { filter: none }"
 
 
-def tasks(rows: Sequence[dict[str, Any]]) -> str:
-    """Label Studio's import. rows: {id, group, text}; a conversation's turns are {author, text}."""
-    made = []
-    for row in rows:
-        said = (
-            [turn.partition(": ") for turn in row["text"].split(TURN)]
-            if TURN in row["text"]
-            else [("", "", row["text"])]
-        )
-        dialogue = [{"author": author or "text", "text": text or author} for author, _, text in said]
-        made.append({"data": {"id": row["id"], "group": row["group"], "dialogue": dialogue}})
-    return json_text(made)
+def tasks(
+    rows: pa.Table, labels: Sequence[str], policy: Policy, round_: int = 0, send_escalated: bool = False
+) -> tuple[list[dict[str, Any]], int]:
+    """(what Label Studio imports, how many rows of tier 3 were kept back; see escalated.py).
+
+    rows: id, text and label.<L>, of which none is told. A text that is no conversation is one turn.
+    """
+    sent, held = sendable(rows, policy, send_escalated)
+    asked = {"labels": " ".join(labels), "round": round_, "policy": named(policy)}
+    said = zip(sent.column("id").to_pylist(), sent.column("text").to_pylist(), strict=True)
+    return [{"data": {"item": id, "turns": _turns(text), **asked}} for id, text in said], held
 
 
-def interface(policy: Policy, labels: Sequence[str]) -> str:
-    """The labelling interface for these tasks: yes, no or unsure for each label, with the policy's words."""
-    lines = [
-        "<View>",
-        '  <Paragraphs name="text" value="$dialogue" layout="dialogue" nameKey="author" textKey="text"/>',
-    ]
+def _turns(text: str) -> list[dict[str, str]]:
+    if TURN not in text:
+        return [{"speaker": "text", "text": text}]
+    turns = (turn.partition(": ") for turn in text.split(TURN))
+    return [{"speaker": speaker, "text": words} for speaker, _, words in turns]
+
+
+def interface(labels: Sequence[str], policy: Policy) -> str:
+    """The labelling configuration of these tasks, XML: each label to be answered, beside what carries it and
+    what does not."""
+    view = xml.Element("View")
+    xml.SubElement(view, "Style").text = _VEIL
+    xml.SubElement(view, "Header", value=f"Policy {named(policy)}: judge the last turn, as part of the whole")
+    veiled = xml.SubElement(view, "View", className="veiled")
+    shown = {
+        "name": "turns",
+        "value": "$turns",
+        "layout": "dialogue",
+        "nameKey": "speaker",
+        "textKey": "text",
+    }
+    xml.SubElement(veiled, "Paragraphs", shown)
     for name in labels:
         label = policy.labels[name]
-        hint = f"{label.title}. {label.definition} Not: {'; '.join(label.excludes)}."
-        lines.append(f"  <Header value={quoteattr(hint)}/>")
-        lines.append(f'  <Choices name={quoteattr(name)} toName="text" choice="single" required="true">')
-        lines += [f'    <Choice value="{answer}"/>' for answer in ANSWERS]
-        lines.append("  </Choices>")
-    return "\n".join([*lines, "</View>", ""])
+        excludes = f"Not: {'; '.join(label.excludes)}"
+        xml.SubElement(view, "Header", value=f"{label.title}: {label.definition}", size="5")
+        xml.SubElement(view, "Header", value=excludes, size="6")
+        asked = {"choice": "single-radio", "required": "true", "showInline": "true"}
+        choices = xml.SubElement(view, "Choices", {"name": name, "toName": "turns", **asked})
+        hints = {"yes": label.definition, "no": excludes, "unsure": "The policy does not tell"}
+        for said in ANSWERS:
+            xml.SubElement(choices, "Choice", value=said, hint=hints[said])
+    xml.indent(view)
+    return xml.tostring(view, encoding="unicode") + "\n"
 
 
-def sheet(rows: Sequence[dict[str, Any]], labels: Sequence[str], path: Path) -> None:
-    """The same as CSV, a column a label to fill with yes, no or unsure. No cell is read as a formula."""
-    from io import StringIO
-
-    out = StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["id", "group", "annotator", *labels, "text"])
-    for row in rows:
-        text = row["text"].replace(TURN, "\n")
-        cells = [row["id"], row["group"], "", *[""] * len(labels), text]
-        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
-    write_text(path, out.getvalue(), private=True)
-
-
-Vote = tuple[str, str, str, str | None, float | None]
-"""(item, group, label, annotator, value)"""
-
-
-def votes(path: Path, policy: Policy) -> list[Vote]:
-    """The votes in a JSON export of Label Studio or in a filled CSV. Raises InputError with every odd answer.
-
-    What was cancelled or skipped is no vote; of a draft nothing is taken.
-    """
-    problems: list[Problem] = []
-    try:
-        found = [*(_from_csv if path.suffix == ".csv" else _from_json)(path, policy, problems)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(Problem(str(path), f"cannot be read ({type(error).__name__})")) from None
-    if problems:
-        raise InputError(problems[:20])
-    if not found:
-        raise InputError(Problem(str(path), "holds no vote", "completed annotations"))
-    return found
-
-
-def _from_json(path: Path, policy: Policy, problems: list[Problem]) -> Iterator[Vote]:
-    try:
-        exported = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        exported = None
-    if not isinstance(exported, list):
-        raise InputError(
-            Problem(str(path), "is no list of tasks", "Label Studio's JSON export (not JSON-MIN)")
-        )
-    for number, task in enumerate(exported, 1):
-        where = f"{path} task {number}"
-        data = task.get("data") if isinstance(task, dict) else None
-        if not isinstance(data, dict) or not isinstance(data.get("id"), str):
-            problems.append(Problem(where, "has no data.id", "a task that `teensafe data select` wrote"))
+def votes(where: str, task: Mapping[str, Any], policy: Policy, found: Findings) -> Iterator[Vote]:
+    """The votes of a task of the JSON export, of each annotation that was submitted. One that was cancelled
+    skips the labels that were asked for; drafts and predictions are nobody's votes."""
+    data, annotations = task.get("data"), task["annotations"]
+    if not isinstance(data, dict) or not isinstance(annotations, list):
+        found.add(where, "is no task", "an object `data`, as it was sent out, and a list `annotations`")
+        return
+    if (begin := begun(where, data, policy, found)) is None:
+        return
+    for number, annotation in enumerate(annotations, 1):
+        place = f"{where}, annotation {number}"
+        if not _is_annotation(annotation):
+            found.add(place, "is no annotation", "an object with a list `result`")
             continue
-        for annotation in task.get("annotations") or ():
-            if annotation.get("was_cancelled"):
-                continue
-            who = annotation.get("completed_by")
-            who = who.get("id") if isinstance(who, dict) else who  # a number; an address would be personal
-            for result in annotation.get("result") or ():
-                choices = (result.get("value") or {}).get("choices")
-                if choices is None:
-                    continue
-                label, said = str(result.get("from_name")), choices[0] if len(choices) == 1 else None
-                if value := _value(where, label, said, policy, problems):
-                    yield (
-                        data["id"],
-                        str(data.get("group") or ""),
-                        label,
-                        None if who is None else str(who),
-                        value[0],
-                    )
-
-
-def _from_csv(path: Path, policy: Policy, problems: list[Problem]) -> Iterator[Vote]:
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        for column in ("id", "group", "annotator"):
-            if column not in (reader.fieldnames or ()):
-                raise InputError(
-                    Problem(f"{path}:1", f"has no column {column}", "id, group, annotator and labels")
-                )
-        labels = [
-            name for name in reader.fieldnames or () if name not in ("id", "group", "annotator", "text")
-        ]
-        if unknown := [name for name in labels if name not in policy.labels]:
-            what = f"the policy has no label '{unknown[0]}'"
-            raise InputError(Problem(f"{path}:1", what, ", ".join(policy.labels)))
-        for row in reader:
-            for label in labels:
-                said = (row[label] or "").strip()
-                if said and (value := _value(f"{path}:{reader.line_num}", label, said, policy, problems)):
-                    id, group = (row[name].removeprefix("'") for name in ("id", "group"))
-                    yield id, group, label, row["annotator"] or None, value[0]
-
-
-def _value(
-    where: str, label: str, said: Any, policy: Policy, problems: list[Problem]
-) -> tuple[float | None] | None:
-    """The vote in a tuple, or None after saying what is wrong with it."""
-    if label not in policy.labels:
-        problems.append(
-            Problem(where, "a choice for what is no label of the policy", ", ".join(policy.labels))
+        who = annotation.get("completed_by")
+        who = who.get("id", who.get("email")) if isinstance(who, dict) else who
+        vote = begin._replace(
+            annotator=None if who is None else str(who), ballot=str(annotation.get("id", number))
         )
-    elif not isinstance(said, str) or said.lower() not in ANSWERS:
-        problems.append(Problem(where, f"{label}: an answer that is none", ", ".join(ANSWERS)))
-    else:
-        return (ANSWERS[said.lower()],)
-    return None
+        if annotation.get("was_cancelled"):
+            asked = str(data.get("labels") or "").split()
+            yield from (vote._replace(label=label) for label in asked if label in policy.labels)
+            continue
+        for result in annotation["result"]:
+            if result.get("type") == "choices":
+                chosen = result.get("value", {}).get("choices")
+                label, said = str(result.get("from_name")), chosen if isinstance(chosen, list) else []
+                one = said[0] if len(said) == 1 else None
+                if (value := answer(place, label, one, policy, found)) is not None:
+                    yield vote._replace(label=label, value=value)
+
+
+def _is_annotation(said: Any) -> bool:
+    results = said.get("result") if isinstance(said, dict) else None
+    return isinstance(results, list) and all(
+        isinstance(one, dict) and isinstance(one.get("value", {}), dict) for one in results
+    )

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from train.curation.scores import Fit, out_of_fold
-from train.evaluation.metrics import ENOUGH
+from train.evaluation.metrics import ENOUGH, decided
 from train.model.linear import learned
 from train.spec import Seed, Spec
 
@@ -36,7 +36,8 @@ class Audit(Spec):
     """Share of annotators that has to agree for a cell to be judged. Votes that are split, 2 of 3 too, are
     disagreement, no error: they are for `select` (disputed) and `agree`."""
     auroc: float = Field(default=0.65, ge=0.5, le=1)
-    """How well a label has to be ranked in a source, out of fold, for its cells to be judged."""
+    """How well a label has to be ranked in a source, out of fold, for its cells to be judged. Split votes
+    count here: of a rare label they may be most of the positives."""
     suspects: Literal["keep", "unknown"] = "keep"
     """What becomes of suspect cells of training rows: they stay, or they are unknown. Held-out cells stay."""
 
@@ -46,9 +47,11 @@ def audit(table: pa.Table, spec: Audit, fit: Fit = learned) -> tuple[pa.Table, C
     quality.<L>, how well the cell fits its text (0 to 1); and the label columns. fit: the model whose scores
     judge.
 
-    Found: for each source and label judged cells, suspects, and the AUROC out of fold.
+    Found: for each source and label judged cells, suspects (None where the label is ranked too badly), and
+    the AUROC out of fold.
     """
     import pyarrow as pa
+    from sklearn.metrics import roc_auc_score
 
     from train.curation.rows import LABEL, labels
 
@@ -63,20 +66,25 @@ def audit(table: pa.Table, spec: Audit, fit: Fit = learned) -> tuple[pa.Table, C
     found = []
     for name in sorted(set(source)):
         rows = np.flatnonzero((source == name) & (split != None))  # noqa: E711 - element by element
-        sides = [_sides(cells[rows, column], spec) for column in range(len(names))]
-        asked = [c for c, (yes, no) in enumerate(sides) if min(yes.sum(), no.sum()) >= ENOUGH]
+        asked = [c for c in range(len(names)) if min(map(np.sum, _sides(cells[rows, c], spec))) >= ENOUGH]
         if not asked:
             continue
-        scores = out_of_fold(texts[rows], cells[rows][:, asked], group[rows], spec.folds, spec.seed, fit)
+        scores = out_of_fold(
+            texts[rows].tolist(), cells[rows][:, asked], group[rows].tolist(), spec.folds, spec.seed, fit
+        )
         for column, score in zip(asked, scores.T, strict=True):
-            yes, no = sides[column]
-            judged = np.flatnonzero((yes | no) & ~np.isnan(score))
-            wrong, fits, auroc = judge(yes[judged], score[judged])
+            cell = np.where(np.isnan(score), np.nan, cells[rows, column])
+            yes, no = _sides(cell, spec)
+            if min(yes.sum(), no.sum()) < ENOUGH:
+                continue  # one group has nearly all of them: who has not seen it has learned nothing
+            judged, sided = np.flatnonzero(yes | no), decided(cell)
+            auroc = float(roc_auc_score(cell[sided] > 0.5, score[sided]))
             trusted = auroc >= spec.auroc
+            wrong, fits = judge(yes[judged], score[judged])
             found.append(
                 {"source": name, "label": names[column], "judged": len(judged), "auroc": round(auroc, 4)}
+                | {"suspects": int(wrong.sum()) if trusted else None}
             )
-            found[-1]["suspects"] = int(wrong.sum()) if trusted else None
             if trusted:
                 suspect[rows[judged], column] = wrong
                 quality[rows[judged], column] = fits
@@ -98,19 +106,17 @@ def audit(table: pa.Table, spec: Audit, fit: Fit = learned) -> tuple[pa.Table, C
     return pa.table(columns), counts, found
 
 
-def judge(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """(whether each label looks wrong, bool [n]; how well it fits, float [n]; AUROC of the scores).
+def judge(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(whether each label looks wrong, bool [n]; how well it fits, float [n]: the probability given to it).
 
     positive: bool [n], the given labels; score: probabilities that no label of the same group had a part in.
     """
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
-    from sklearn.metrics import roc_auc_score
 
     both = np.column_stack([1 - score, score])
     given = positive.astype(int)
-    wrong = find_label_issues(given, both, n_jobs=1)
-    return wrong, get_label_quality_scores(given, both), float(roc_auc_score(given, score))
+    return find_label_issues(given, both, n_jobs=1), get_label_quality_scores(given, both)
 
 
 def _sides(cells: np.ndarray, spec: Audit) -> tuple[np.ndarray, np.ndarray]:

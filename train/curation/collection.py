@@ -104,7 +104,7 @@ def _of_shortfalls(shortfalls: Iterable[Shortfall], base_rates: Mapping[str, Rat
         rate = own if short.positive >= ENOUGH else base_rates.get(asked.label, (0, 0))
         known, positive = (short.missing.get(what, 0) for what in ("known", "positive"))
         found = known * rate[0] / rate[1] if rate[0] else 0.0
-        why = f"contract: {short}"
+        why = f"contract: {asked}"
         if known and (found >= positive or not rate[0]):
             says = f"texts judged for {asked.label}"
             yield Wanted("collect", asked.label, where, known, says, [why], rate=(known, known))

@@ -32,14 +32,15 @@ def out_of_fold(
     their names and the seed decide: the order of rows does not matter, and folds have equally many groups,
     give or take one. NaN where the other folds know no text with the label, or none without it.
     """
-    names, group = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
-    dealt = np.argsort([hashed("fold", seed, name) for name in names], kind="stable")
+    text = np.array(texts, dtype=object)
+    names, group = np.unique(np.array(groups, dtype=object), return_inverse=True)
+    dealt = np.argsort(np.array([hashed("fold", seed, name) for name in names]), kind="stable")
     fold = np.empty(len(names), dtype=np.int64)
     fold[dealt] = np.arange(len(names)) % folds
+    known = ~np.isnan(cells).all(axis=1)
     scores = np.full(cells.shape, np.nan)
     for held in range(min(folds, len(names))):
-        inside = np.flatnonzero(fold[group] == held)
-        others = np.flatnonzero((fold[group] != held) & ~np.isnan(cells).all(axis=1))
-        if len(others):
-            scores[inside] = fit([texts[i] for i in others], cells[others])([texts[i] for i in inside])
+        inside, others = fold[group] == held, (fold[group] != held) & known
+        if others.any():
+            scores[inside] = fit(text[others].tolist(), cells[others])(text[inside].tolist())
     return scores

@@ -91,7 +91,7 @@ def select(
     known = np.flatnonzero(trained & ~np.isnan(cells).all(axis=1))
     known = known[np.argsort(_lots("known", spec.seed, ids[known]))][:MOST]
     steers = {
-        "unsure": _unsure(texts[pool], cells[pool], fit(texts[known], cells[known]) if len(known) else None),
+        "unsure": _unsure(texts[pool], cells[pool], texts[known], cells[known], fit),
         "disputed": disputed[pool],
         "misfit": misfit[pool],
     }
@@ -192,13 +192,16 @@ def _misfit(table: pa.Table) -> np.ndarray:
     return worst
 
 
-def _unsure(texts: np.ndarray, cells: np.ndarray, score: Any) -> np.ndarray:
-    """How unsure a model is of a row's unknown cells, the most of them, float [n]: 1 at a score of .5, 0 at 0
-    and 1. A label that it could not learn says nothing."""
-    if score is None or not len(texts):
+def _unsure(
+    texts: np.ndarray, cells: np.ndarray, known_texts: np.ndarray, known_cells: np.ndarray, fit: Fit
+) -> np.ndarray:
+    """How unsure a model of the known rows is of a row's unknown cells, the most of them, float [n]: 1 at a
+    score of .5, 0 at 0 and 1. A label that it could not learn says nothing."""
+    if not len(texts) or not len(known_texts):
         return np.zeros(len(texts))
-    doubt = 1 - np.abs(2 * score(texts) - 1)
-    return np.asarray(np.where(np.isnan(cells) & ~np.isnan(doubt), doubt, 0).max(axis=1, initial=0))
+    scores = fit(known_texts.tolist(), known_cells)(texts.tolist())
+    doubt = np.where(np.isnan(cells), 1 - np.abs(2 * scores - 1), 0)
+    return np.asarray(np.nan_to_num(doubt).max(axis=1, initial=0))
 
 
 def _strata(texts: np.ndarray) -> np.ndarray:

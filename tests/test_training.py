@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,33 @@ def test_every_split_is_predicted_once_and_holds_no_text(trained: dict[str, Any]
 
 def test_reload_in_a_new_process_gives_the_same_scores(trained: dict[str, Any]) -> None:
     assert trained["reload_max_logit_difference"] == 0
+
+
+def test_training_gives_its_memory_back_before_the_best_checkpoint_is_judged_and_reloaded(
+    make_recipe: MakeRecipe, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU that a model fills half, another one beside it would end the run after its last update."""
+    from train.model import classifier
+    from train.serving import reload
+
+    made: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    def noted(work: Callable[..., Any]) -> Callable[..., Any]:
+        def make(*given: Any, **named: Any) -> Any:
+            alive.append(sum(model() is not None for model in made))
+            found = work(*given, **named)
+            if isinstance(found, classifier.Classifier):
+                made.append(weakref.ref(found.model))
+            return found
+
+        return make
+
+    for place, name in ((classifier, "create"), (classifier, "load"), (reload, "largest_difference")):
+        monkeypatch.setattr(place, name, noted(getattr(place, name)))
+    run_recipe(load(make_recipe(), ["train.steps=2"]))
+    assert len(made) == 2
+    assert alive == [0, 0, 0]
 
 
 def test_running_again_says_it_is_done(

@@ -102,7 +102,17 @@ def train(recipe: Recipe) -> dict[str, Any]:
 
 
 def _run(job: Job) -> dict[str, Any]:
-    """Build or resume the classifier, update it, keep the best checkpoint, judge that one."""
+    """Train, then judge the best checkpoint, in the memory that training gave back."""
+    from train.loop.memory import give_back
+
+    root, progress = _trained(job)
+    job.accelerator.wait_for_everyone()
+    give_back(job.accelerator)
+    return _finish(job, root, progress)
+
+
+def _trained(job: Job) -> tuple[Path, Progress]:
+    """Build or resume the classifier, update it, keep the best checkpoint: (their folder, the end)."""
     from train.candidate import evaluate
     from train.loop import checkpoints, optimizer
     from train.loop.checkpoints import Progress
@@ -154,8 +164,7 @@ def _run(job: Job) -> dict[str, Any]:
         keep()
     if progress.step < job.steps and not _patience_over(recipe, progress):
         _update(job, classifier, adam, progress, keep)
-    job.accelerator.wait_for_everyone()
-    return _finish(job, root, progress)
+    return root, progress
 
 
 def _mend_links(root: Path, folder: Path, progress: Progress, terminal: Terminal) -> None:
@@ -236,7 +245,7 @@ def _finish(job: Job, root: Path, progress: Progress) -> dict[str, Any]:
     from train.evaluation import operating_points
     from train.judgement import judgement
     from train.loop.checkpoints import add, open_checkpoint
-    from train.loop.memory import device_name, peak_bytes
+    from train.loop.memory import device_name, give_back, peak_bytes
     from train.model.classifier import load
     from train.report.page import write as write_report
     from train.serving.predictor import POINTS
@@ -254,6 +263,8 @@ def _finish(job: Job, root: Path, progress: Progress) -> dict[str, Any]:
     found = splits | examiner(job, classifier, points, step).everything(recipe, splits["test"], texts)
     if not (job.run and job.wandb):
         return {}
+    del classifier
+    give_back(job.accelerator)  # the reload is another process, and wants the same GPU
     probe = corpus.rows("dev")[:PROBE]
     expected = np.array(chosen.probe["logits"])
     difference = largest_difference(best, corpus.texts(probe), expected, job.precision)

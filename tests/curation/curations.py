@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ESCALATED, POLICY
+from train.errors import Failure, InputError, Problem
 
 WORDS = tuple(
     f"{a}{b}"
@@ -29,6 +30,7 @@ data:
       slices: {lang: en, surface: comment}, licence: MIT}
     chat: {path: chat.jsonl, turns: turns, id: n, labels: {hate: h}, slices: {lang: en, surface: chat},
       licence: CC0}
+augment: {kinds: {typos: 0.2, homoglyphs: 0.2}}
 """
 CONTRACT = """
 schema: 1
@@ -91,6 +93,14 @@ def written(folder: Path, curation: str = CURATION, contract: str = CONTRACT) ->
     path = folder / "curation.yaml"
     path.write_text(curation)
     return path
+
+
+def refusing(item: str) -> str:
+    if item == "bad":
+        raise InputError(Problem("there", "is wrong", "right", "mend it"))
+    if item == "worse":
+        raise Failure(Problem("there", "failed"))
+    return item * 2
 
 
 def contents(folder: Path) -> dict[str, bytes]:

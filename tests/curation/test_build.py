@@ -50,7 +50,18 @@ def test_what_a_delivery_holds(whole: tuple[Path, Path]) -> None:
     _, folder = whole
     rows = [*delivered(folder)]
     manifest = read_manifest(folder)
-    assert {part for part, _, _ in rows} == {"forum", "chat"}
+    made = {"forum-augmented", "chat-augmented"}
+    assert {part for part, _, _ in rows} == {"forum", "chat"} | made
+    assert {split for part, split, _ in rows if part in made} == {"train"}
+    assert all(manifest.parts[part].synthetic for part in made)
+    parents = {row["id"]: row for _, _, row in rows}
+    for part, _, row in rows:
+        assert (part in made) == (row["parent"] is not None)
+        if part in made:
+            parent = parents[row["parent"]]
+            assert [row[c] for c in ("group", "cluster", "label.hate")] == [
+                parent[c] for c in ("group", "cluster", "label.hate")
+            ]
     assert manifest.parts["chat"].reads == "turns"
     assert manifest.parts["forum"].labels == ("harassment", "hate")
     assert len({row["id"] for _, _, row in rows}) == len(rows)
@@ -132,7 +143,7 @@ sys.exit(main(sys.argv[2:]))
     arguments = ["data", "build", str(path), "--to", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     dead = 0
-    stages = [stage for stage in WAY if stage not in ("check", "label")]  # write nothing, was not asked for
+    stages = [stage for stage in WAY if stage not in ("check", "label", "select")]  # write no shards
     for stage in stages:
         done = subprocess.run(
             [sys.executable, "-c", killed, stage, *arguments], env=environment, capture_output=True, text=True

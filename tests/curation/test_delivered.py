@@ -69,7 +69,7 @@ def test_a_recipe_trains_from_a_delivery(
     assert main(["train", str(recipe(tmp_path, tiny_base, str(folder))), "--json"]) == 0
     run = Path(json.loads(capsys.readouterr().out)["run"])
     split = {row["id"]: row for row in pq.read_table(run / "split.parquet").to_pylist()}
-    for name, part in read_manifest(folder).parts.items():
+    for name, part in ((name, read_manifest(folder).parts[name]) for name in ("forum", "chat")):
         for where, file in part.files.items():
             for row in pq.read_table(folder / file.path, columns=["id", "group"]).to_pylist():
                 assert (split[row["id"]]["source"], split[row["id"]]["group"]) == (name, row["group"])

@@ -38,6 +38,23 @@ def test_where_one_text_is_too_much_the_run_fails_and_says_what_to_try() -> None
         largest(4, lambda size: torch.empty(TOO_MUCH), Accelerator(cpu=True))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB.",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_a_gpu_and_its_libraries_have_their_own_words_for_it(said: str) -> None:
+    def attempt(size: int) -> None:
+        if size > 2:
+            raise RuntimeError(said)
+
+    assert largest(8, attempt, Accelerator(cpu=True)) == 2
+
+
 def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
     def attempt(size: int) -> None:
         torch.nn.functional.embedding(torch.tensor([9]), torch.ones(3, 2))

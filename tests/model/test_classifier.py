@@ -41,6 +41,40 @@ def test_saved_and_loaded_gives_the_same_logits(
     assert not list(tmp_path.glob("*.bin")) + list(tmp_path.glob("*.pt")) + list(tmp_path.glob("*.pkl"))
 
 
+class Elsewhere(torch.Tensor):
+    """Like one on a GPU: nothing is done with it and a tensor of the processor, until it is brought there."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.cpu:
+            with torch._C.DisableTorchFunctionSubclass():
+                return args[0].as_subclass(torch.Tensor)
+        if any(type(given) is not cls for given in args if isinstance(given, torch.Tensor)):
+            raise RuntimeError("Expected all tensors to be on the same device")
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+def test_weights_that_load_onto_a_gpu_are_held_against_the_file(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A base in 4 bits loads nowhere else, and peft puts the adapter beside it."""
+    import peft
+
+    make(tiny_base, Lora(r=4, alpha=8)).save(tmp_path)
+    own = peft.get_peft_model_state_dict
+
+    def there(model: Any) -> dict[str, Any]:
+        return {name: weight.as_subclass(Elsewhere) for name, weight in own(model).items()}
+
+    monkeypatch.setattr(peft, "get_peft_model_state_dict", there)
+    load(tmp_path)
+    monkeypatch.setattr(
+        peft, "get_peft_model_state_dict", lambda model: {k: v + 1 for k, v in there(model).items()}
+    )
+    with pytest.raises(Failure, match="did not load as saved"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
 def test_head_is_trained_and_stays_float32(tiny_base: Path, tmp_path: Path, adapter: Any) -> None:
     classifier = make(tiny_base, adapter)

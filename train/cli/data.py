@@ -19,6 +19,7 @@ STAGES = {
     "label": "cells nobody knows, by language models that hold against people's cells",
     "audit": "cells whose label looks wrong, by confident learning out of fold",
     "select": "a queue of texts for people to label, each with the chance it was drawn by",
+    "augment": "training rows made again in disguise or with typos, as parts of their own",
     "check": "every violation of the contract, with counts and row ids",
     "deliver": "the delivery that recipes name",
 }

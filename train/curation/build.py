@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from train.curation import audit, between, duplicates, leaks, queue, selection, splits
+from train.curation.augmentation import augment
 from train.curation.clean import clean
 from train.curation.contract import Contract, RowCheck, Violation, figures
 from train.curation.coverage import Coverage, Shortfall
-from train.curation.curation import Curation
+from train.curation.curation import MADE, Curation
 from train.curation.deleted import deleted_ids
 from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
 from train.curation.gather import gather
@@ -48,6 +50,7 @@ WAY = (
     "label",
     "audit",
     "select",
+    "augment",
     "check",
     "deliver",
 )
@@ -233,6 +236,20 @@ def _select(way: Way) -> None:
     way.done["select"] = Done("select", spec.model_dump(mode="json"), way.shards, counts)
 
 
+def _augment(way: Way) -> None:
+    """Adds shards: the rows that were made of a source are a part of their own."""
+    spec, curation = way.curation.augment, way.curation
+    if spec is None:
+        return
+    said = curation.policy.model_dump(mode="json", by_alias=True)
+    stage = Stage(
+        "augment", 1, spec, ("emoji", "ftfy"), beside=[said, curation.clean.model_dump(mode="json")]
+    )
+    work = partial(augment, policy=curation.policy, cleaning=curation.clean)
+    made = each(stage, work, way.shards, way.setting, MADE)
+    way.done["augment"] = replace(made, shards=[*way.shards, *made.shards])
+
+
 def _check(way: Way) -> None:
     """All of the contract, of rows that are in some split, a shard at a time."""
     import pyarrow.compute as pc
@@ -338,6 +355,7 @@ _STEPS: Mapping[str, Any] = {
     "label": _label,
     "audit": _audit,
     "select": _select,
+    "augment": _augment,
     "check": _check,
     "deliver": _deliver,
 }

@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from train.curation.audit import Audit
+from train.curation.augmentation import Augment
 from train.curation.clean import Clean
 from train.curation.contract import Contract
 from train.curation.duplicates import Dedup
@@ -37,6 +38,9 @@ from train.stated import (
 )
 from train.suites.suite import Suite
 from train.tracking.wandb_log import Tracking
+
+MADE = "-augmented"
+"""What is put behind a source's name for the part with the rows that were made of it."""
 
 
 class Curation(Spec):
@@ -71,6 +75,8 @@ class Curation(Spec):
     """Language models that fill cells nobody knows; default: none is asked."""
     audit: Audit | None = Audit()
     """Cells whose label looks wrong; null: none are looked for."""
+    augment: Augment | None = None
+    """Training rows made again in disguise or with typos, as parts of their own; default: none is made."""
     select: Select | None = None
     """Rows that people should label next; default: no queue is made."""
     thin: Thinning = "exact"
@@ -100,6 +106,8 @@ class Curation(Spec):
 
     @model_validator(mode="after")
     def _follows_itself(self) -> Self:
+        if self.augment and (taken := [name for name in self.data.sources if name.endswith(MADE)]):
+            raise ValueError(f"data.sources.{taken[0]}: what `augment` makes of a source is called so")
         if self.previous is not None and not NAMED.fullmatch(self.previous):
             raise ValueError(f"previous: '{self.previous}' is not NAME@VERSION, such as public@1.0.0")
         if self.previous == self.full_name:

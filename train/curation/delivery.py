@@ -308,7 +308,7 @@ def _settled(table: pa.Table) -> pa.Table:
 
     from train.curation.rows import LABEL
 
-    known = pa.array([False] * len(table))
+    known = pa.array([False] * len(table), pa.bool_())
     for name in table.column_names:
         if name.startswith(LABEL):
             known = pc.or_(known, pc.is_valid(table.column(name)))

@@ -33,6 +33,8 @@ def largest(most: int, attempt: Callable[[int], None], accelerator: Accelerator)
         )
         if failed.item() == 0:
             return size
+        if accelerator.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(accelerator.device)  # what did not fit was never held
         if size == 1:
             said = f" ({lacking})" if lacking else ""  # empty where it was another process
             raise Failure(
@@ -46,6 +48,14 @@ def largest(most: int, attempt: Callable[[int], None], accelerator: Accelerator)
         size = -(-size // 2)
 
 
+_LACKING = (
+    "could not create a",  # oneDNN, of its scratch memory
+    "CUDA error: out of memory",  # the driver, of what torch's allocator does not hold: kernels, for one
+    "_ALLOC_FAILED",  # cuBLAS, cuDNN, cuSPARSE, of their handles and workspaces
+)
+"""Ways to say that memory could not be had which accelerate does not know."""
+
+
 def _lacking(size: int, attempt: Callable[[int], None]) -> str | None:
     """What the allocator said, None where there was room. Other errors are raised."""
     from accelerate.utils.memory import should_reduce_batch_size
@@ -54,8 +64,8 @@ def _lacking(size: int, attempt: Callable[[int], None]) -> str | None:
         attempt(size)
     except Exception as error:
         said = str(error)
-        # oneDNN's way of saying that its scratch memory could not be had
-        if isinstance(error, MemoryError) or should_reduce_batch_size(error) or "could not create a" in said:
+        lacking = isinstance(error, MemoryError) or should_reduce_batch_size(error)
+        if lacking or any(words in said for words in _LACKING):
             return said.strip().splitlines()[0][:200] if said.strip() else type(error).__name__
         raise
     return None
@@ -84,6 +94,14 @@ def rehearse(
         del held
     finally:
         model.zero_grad(set_to_none=True)
+
+
+def give_back(accelerator: Accelerator) -> None:
+    """Let go of the models that `accelerator` prepared; what nothing refers to, other processes can have."""
+    from accelerate.utils.memory import clear_device_cache
+
+    accelerator.free_memory()
+    clear_device_cache(garbage_collection=True)  # once more: free_memory collects before it lets go
 
 
 def peak_bytes(device: torch.device) -> int:

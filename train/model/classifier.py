@@ -237,7 +237,7 @@ def _with_adapter(model: nn.Module, folder: Path) -> nn.Module:
     wrong = [
         k
         for k in loaded.keys() | found.keys()
-        if k not in loaded or k not in found or not loaded[k].equal(found[k])
+        if k not in loaded or k not in found or not loaded[k].cpu().equal(found[k])
     ]
     if wrong:
         raise _damaged(folder, f"{len(wrong)} weights did not load as saved, such as {min(wrong)}")

@@ -1,0 +1,216 @@
+"""Near-duplicates: what is found is near, what is near is found as the S-curve says, on this machine and
+on Ray."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from itertools import combinations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import REPOSITORY
+from tests.curation.curations import refusing, sentence
+from train.curation import between
+from train.curation.duplicates import ALL_PAIRS, Dedup, _candidates, duplicates, jaccard, near_pairs
+from train.curation.leaks import crossings
+from train.curation.runner import over
+from train.errors import Failure, InputError
+
+
+def table(texts: list[str]) -> pa.Table:
+    return pa.table({"id": [f"s:{i:04d}" for i in range(len(texts))], "normal": texts})
+
+
+def clusters(texts: list[str], runner: str = "native") -> list[str]:
+    columns, _, _ = duplicates(table(texts), Dedup(), runner)
+    found: list[str] = columns.column("cluster").to_pylist()
+    return found
+
+
+def test_equal_and_near_texts_are_one_cluster() -> None:
+    text = "the river runs under the old bridge behind the school every single morning"
+    said = [
+        text,
+        "x y",
+        text.upper() + "  !!",
+        text + " again",
+        "something else entirely about football",
+        "X  y",
+    ]
+    columns, counts, found = duplicates(table(said), Dedup(), "native")
+    assert columns.column("cluster").to_pylist() == [
+        "s:0000",
+        "s:0001",
+        "s:0000",
+        "s:0000",
+        "s:0004",
+        "s:0001",
+    ]
+    assert columns.column("duplicate_of").to_pylist() == [None, None, None, None, None, "s:0001"]
+    assert (counts["exact_duplicates"], counts["clusters"], counts["rows_in_clusters"]) == (1, 2, 5)
+    assert found["largest_cluster"] == 3
+
+
+def test_what_is_found_is_what_the_sets_say() -> None:
+    """Against all pairs of 150 texts compared one by one: nothing found that is not near, and of the near
+    pairs no fewer than the S-curve says."""
+    draw = random.Random(5)
+    texts: list[str] = []
+    for _ in range(50):
+        first = sentence(draw, 12)
+        words = first.split()
+        for k in (1, 3):
+            changed = list(words)
+            for at in draw.sample(range(12), k):
+                changed[at] = sentence(draw, 1)
+            texts += [" ".join(changed)]
+        texts.append(first)
+    texts = list(dict.fromkeys(texts))
+    spec = Dedup()
+    found = {tuple(pair) for pair in near_pairs(texts, spec, "native")[0].tolist()}
+    every = np.array([*combinations(range(len(texts)), 2)])
+    similarity = jaccard(texts, every[:, 0], every[:, 1])
+    near = {tuple(pair) for pair in every[similarity >= spec.threshold].tolist()}
+    assert found <= near
+    assert len(near) > 30
+    assert len(found) >= 0.98 * len(near)
+
+
+def grams(text: str) -> set[str]:
+    framed = f" {' '.join(text.split())} "
+    return {framed[i : i + 5] for i in range(len(framed) - 4)}
+
+
+@given(
+    st.lists(st.sampled_from(["river", "window", "pen", "a", "garden"]), min_size=2, max_size=8),
+    st.integers(0, 7),
+)
+def test_similarity_is_that_of_the_sets(words: list[str], at: int) -> None:
+    one, other = " ".join(words), " ".join([*words[: at % len(words)], "moon", *words[at % len(words) :]])
+    both = grams(one), grams(other)
+    expected = len(both[0] & both[1]) / len(both[0] | both[1])
+    assert jaccard([one, other], np.array([0]), np.array([1]))[0] == pytest.approx(expected)
+
+
+def test_bands_keep_the_recall_that_is_promised() -> None:
+    for threshold in (0.5, 0.6, 0.7, 0.8, 0.9):
+        spec = Dedup(threshold=threshold)
+        assert spec.candidate(threshold) >= 0.99
+        assert spec.candidate(threshold, spec.rows + 1) < 0.99
+        assert spec.candidate(threshold / 2) < spec.candidate(threshold)
+
+
+@pytest.mark.parametrize("n", [2, ALL_PAIRS, ALL_PAIRS + 1, 5000])
+def test_a_template_of_many_texts_costs_few_pairs(n: int) -> None:
+    pairs = _candidates([np.arange(n)])
+    assert len(pairs) <= max(n * (n - 1) // 2 if n <= ALL_PAIRS else 0, 2 * n)
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    assert set(pairs.ravel().tolist()) == set(range(n))
+
+
+def test_what_sources_share_is_counted() -> None:
+    """Against the definition, written out pair by pair."""
+    rows = pa.table(
+        {
+            "id": ["a:0", "a:1", "a:2", "b:0", "b:1", "b:2"],
+            "source": ["a", "a", "a", "b", "b", "b"],
+            "claim": ["train", "test", "any", "train", "test", "test"],
+            "cluster": ["a:0", "a:0", "a:2", "a:0", "a:2", "b:2"],
+            "duplicate_of": [None, "a:0", None, "a:0", None, None],
+            "label.hate": pa.array([1.0, 0.0, 0.0, 0.0, 1.0, None], pa.float32()),
+        }
+    )
+    found = {(one["a"], one["b"]): one for one in between.between(rows)}
+    assert found["a", "a"] == {
+        "a": "a",
+        "b": "a",
+        "exact": 1,
+        "near": 0,
+        "leaked": 1,
+        "contradictions": {"hate": 1},
+    }
+    assert found["a", "b"] == {
+        "a": "a",
+        "b": "b",
+        "exact": 1,
+        "near": 1,
+        "leaked": 2,
+        "contradictions": {"hate": 1},
+    }
+    assert ("b", "b") not in found
+
+
+def test_every_crossing_is_found() -> None:
+    def rows(**changed: list[str | None]) -> pa.Table:
+        sound: dict[str, list[str | None]] = {
+            "id": ["a", "b", "c", "d"],
+            "cluster": ["a", "a", "c", "d"],
+            "group": ["g", "g", "h", "i"],
+            "split": ["train", "train", "test", None],
+            "near_suite": [None, None, "xstest", "xstest"],
+        }
+        return pa.table({name: pa.array(v, pa.string()) for name, v in (sound | changed).items()})
+
+    assert not [*crossings(rows(), ["c"])]
+    (one,) = crossings(rows(cluster=["a", "a", "a", "d"]))
+    assert (one.rule, one.rows) == ("leak.cluster", ("a", "b", "c"))
+    (one,) = crossings(rows(group=["g", "h", "h", "i"]))
+    assert (one.rule, one.rows) == ("leak.group", ("b", "c"))
+    (one,) = crossings(rows(near_suite=["xstest", None, None, None]))
+    assert (one.rule, one.rows) == ("leak.suite", ("a",))
+    (one,) = crossings(rows(), ["a", "c"])
+    assert (one.rule, one.rows) == ("leak.frozen", ("a",))
+
+
+def test_an_error_in_a_process_comes_out_as_itself_and_others_are_done() -> None:
+    done = []
+    with pytest.raises(InputError, match="there: is wrong"):
+        for _, result in over("native", refusing, ["a", "bad", "c"]):
+            done.append(result)
+    assert sorted(done) == ["aa", "cc"]
+    with pytest.raises(Failure, match="there: failed"):
+        [*over("native", refusing, ["a", "worse", "bad"])]
+
+
+def test_a_cluster_that_does_not_answer_is_one_clear_error() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from train.curation.runner import use; use('ray://127.0.0.1:9')"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "RAY_CLIENT_MAX_STARTUP_WAIT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "train.errors.InputError: --runner: Ray does not begin or answer" in done.stderr
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same(tmp_path: object) -> None:
+    draw = random.Random(7)
+    texts = [sentence(draw, 10) for _ in range(300)]
+    texts += [f"{text} again" for text in texts[:60]]
+    program = f"""
+from tests.curation.test_duplicates import *
+print(clusters({texts!r}, "ray"))
+try:
+    [*over("ray", refusing, ["a", "bad"])]
+except InputError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    same, error, *_ = done.stdout.splitlines()
+    assert same == str(clusters(texts))
+    assert error == "there: is wrong"

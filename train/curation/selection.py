@@ -12,7 +12,7 @@ its rows has a sample, too, in which a row's chance is chance x k / rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -72,22 +72,24 @@ def select(
     """(rows of the queue in its order: row, id, rank, reason, chance, unsure, disputed, misfit, quota; what
     was counted).
 
-    held: bool [n], rows that may not be in it; fit: the model that is unsure. Open to the draw are training
-    rows with an unknown cell, split votes, or a label that fits badly; of a cluster one is drawn, any of its
-    open rows as likely as another.
+    held: bool [n], rows that may not be in it, nor any of their cluster: near texts say what they say. fit:
+    the model that is unsure. Open to the draw are training rows with an unknown cell, split votes, or a label
+    that fits badly; of a cluster one is drawn, any of its open rows as likely as another.
     """
     from train.curation.rows import LABEL, SLICE, labels
 
     def column(name: str) -> np.ndarray:
         return np.asarray(table.column(name).to_numpy(zero_copy_only=False), dtype=object)
 
-    ids, texts, trained = column("id"), column("normal"), column("split") == "train"
+    ids, texts, cluster = column("id"), column("normal"), column("cluster")
+    trained = column("split") == "train"
     cells = np.column_stack(
         [np.asarray(table.column(LABEL + name), dtype=np.float32) for name in labels(table)]
     )
     disputed, misfit = _disputed(cells), _misfit(table)
     asks = trained & (np.isnan(cells).any(axis=1) | (disputed > 0) | (misfit > 0.5))
-    pool, weight = _pool(np.flatnonzero(asks & ~held), ids, column("cluster"), spec.seed)
+    free = asks & ~np.isin(cluster, cluster[held])
+    pool, weight = _pool(np.flatnonzero(free), ids, cluster, spec.seed)
     known = np.flatnonzero(trained & ~np.isnan(cells).all(axis=1))
     known = known[np.argsort(_lots("known", spec.seed, ids[known]))][:MOST]
     steers = {
@@ -95,29 +97,40 @@ def select(
         "disputed": disputed[pool],
         "misfit": misfit[pool],
     }
+
+    def has(name: str, value: str) -> np.ndarray:
+        there = SLICE + name in table.column_names
+        return column(SLICE + name)[pool] == value if there else np.full(len(pool), False)
+
+    places = [np.logical_and.reduce([has(*one) for one in q.where.items()]) for q in spec.quotas]
     along = np.lexsort((_lots("along", spec.seed, ids[pool]), _strata(texts[pool])))
-    free, rest = np.full(len(pool), True), spec.rows
-    queue: list[dict[str, Any]] = []
-    for where, rows in [*((quota.where, quota.rows) for quota in spec.quotas), ({}, None)]:
-        inside = free.copy()
-        for name, value in where.items():
-            there = SLICE + name in table.column_names
-            inside &= column(SLICE + name)[pool] == value if there else False
-        among = along[inside[along]]
-        size, reason = sizes({name: steer[among] for name, steer in steers.items()}, spec)
-        chance = chances(size, rest if rows is None else rows)
-        for i in systematic(chance, hashed("start", spec.seed, where) / 2**60):
-            at = among[i]
-            own = {name: float(steer[at]) for name, steer in steers.items()}
-            queue.append(
-                {"row": int(pool[at]), "id": str(ids[pool[at]]), "reason": reason[i], "quota": dict(where)}
-                | {"chance": float(chance[i] / weight[at]), **own}
-            )
-        free &= ~inside
-        rest = spec.rows - len(queue)
+    queue = [
+        {"row": int(pool[at]), "id": str(ids[pool[at]]), "reason": reason, "chance": chance / weight[at]}
+        | {name: float(steer[at]) for name, steer in steers.items()}
+        | {"quota": where}
+        for at, chance, reason, where in _drawn(spec, steers, places, along)
+    ]
     queue.sort(key=lambda one: hashed("rank", spec.seed, one["id"]))
-    counts = {"open": int((asks & ~held).sum()), "pool": len(pool), "held_back": int((asks & held).sum())}
+    counts = {"open": int(free.sum()), "pool": len(pool), "held_back": int((asks & ~free).sum())}
     return [one | {"rank": rank} for rank, one in enumerate(queue, 1)], counts
+
+
+def _drawn(
+    spec: Select, steers: Mapping[str, np.ndarray], places: Sequence[np.ndarray], along: np.ndarray
+) -> Iterator[tuple[int, float, str, dict[str, str]]]:
+    """(position in the pool, chance, reason, where its quota is) of each row, one quota after another.
+
+    places: of each quota, which of the pool are in it, bool [m]; along: the order to walk in, int [m].
+    """
+    free, rest = np.full(len(along), True), spec.rows
+    for quota, inside in [*zip(spec.quotas, places, strict=True), (None, free)]:
+        among = along[(inside & free)[along]]
+        size, reason = sizes({name: steer[among] for name, steer in steers.items()}, spec)
+        where = quota.where if quota else {}
+        chance = chances(size, quota.rows if quota else rest)
+        drawn = systematic(chance, hashed("start", spec.seed, where) / 2**60)
+        yield from ((int(among[i]), float(chance[i]), reason[i], dict(where)) for i in drawn)
+        free, rest = free & ~inside, rest - len(drawn)
 
 
 def sizes(steers: Mapping[str, np.ndarray], spec: Select) -> tuple[np.ndarray, list[str]]:
@@ -126,13 +139,16 @@ def sizes(steers: Mapping[str, np.ndarray], spec: Select) -> tuple[np.ndarray, l
     steers: of STEERS, float [n] of at least 0. The share of one that is 0 everywhere goes to random.
     """
     n = len(steers[STEERS[0]])
-    parts = {"random": np.full(n, spec.random / max(n, 1))}
+    even = np.full(n, 1 / max(n, 1))
+    parts = {"random": spec.random * even}
     for name in STEERS:
         share, total = getattr(spec, name), float(steers[name].sum())
-        parts[name] = steers[name] * (share / total) if total > 0 else np.zeros(n)
-        parts["random"] += 0 if total > 0 else share / max(n, 1)
-    table = np.stack([*parts.values()])
-    return table.sum(axis=0), [[*parts][i] for i in table.argmax(axis=0)]
+        if total > 0:
+            parts[name] = steers[name] * (share / total)
+        else:
+            parts["random"] = parts["random"] + share * even
+    names, table = [*parts], np.stack([*parts.values()])
+    return table.sum(axis=0), [names[i] for i in table.argmax(axis=0)]
 
 
 def chances(size: np.ndarray, rows: int) -> np.ndarray:

@@ -264,8 +264,8 @@ def test_a_real_llm_cannot_be_steered_from_its_verdicts_form(run: Path) -> None:
                     assert (reply.answer, reply.failures) == (None, ("status 400",))
                 else:
                     assert reply.answer, (form, HOSTILE.index(text), reply.failures)
-                    assert np.isfinite(reply.answer.logits).all()
-                    assert len(reply.answer.logits) == 2
+                    assert np.isfinite(reply.answer.said).all()
+                    assert len(reply.answer.said) == 2
         assert asked(run, url, "--rows", "6") == 0
     cost = summary(run / "baselines" / "prompted")["baseline"]["cost"]
     assert cost["verdicts"] == 12

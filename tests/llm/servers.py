@@ -53,8 +53,11 @@ class Told(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[str, int], tuple[int, Any, dict[str, str]]], host: str) -> None:
+    def __init__(
+        self, answer: Callable[[str, int], tuple[int, Any, dict[str, str]]], host: str, whole: bool
+    ) -> None:
         super().__init__((host, 0), _Handler)
+        self.whole = whole
         self.answer, self.asked, self.bodies = answer, Counter[str](), list[dict[str, Any]]()
         self.url = f"http://{host}:{self.server_address[1]}/v1"
 
@@ -64,7 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        text = json.loads(asked["messages"][-1]["content"])["text"]
+        said = asked["messages"][-1]["content"]
+        text = said if self.server.whole else json.loads(said)["text"]
         self.server.bodies.append(asked)
         before = self.server.asked[text]
         self.server.asked[text] += 1
@@ -85,9 +89,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def told(
-    answer: Callable[[str, int], tuple[int, Any, dict[str, str]]], host: str = "127.0.0.1"
+    answer: Callable[[str, int], tuple[int, Any, dict[str, str]]],
+    host: str = "127.0.0.1",
+    whole: bool = False,
 ) -> Iterator[Told]:
-    server = Told(answer, host)
+    """whole: the text is all of the last message, not what stands in it to be judged."""
+    server = Told(answer, host, whole)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

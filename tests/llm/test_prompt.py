@@ -60,7 +60,7 @@ def test_the_policy_is_in_the_instructions_and_in_the_digest() -> None:
 
 
 def test_a_yes_is_worth_its_log_odds() -> None:
-    found = prompt().logits(Completion.model_validate(wise("loser")[1]))
+    found = prompt().read(Completion.model_validate(wise("loser")[1]))
     assert found == pytest.approx([math.log(9), -math.log(9)])
 
 
@@ -78,13 +78,13 @@ def test_an_answer_off_the_list_is_as_likely_as_the_least_on_it() -> None:
         {"token": ', "hate":', "logprob": 0.0},
         {"token": " false", "logprob": 0.0, "top_logprobs": [{"token": " true", "logprob": -9999.0}]},
     ]
-    found = prompt().logits(Completion.model_validate(body))
+    found = prompt().read(Completion.model_validate(body))
     assert found == pytest.approx([math.log(math.exp(-0.1) + math.exp(-3)) + 5, LEAST])
 
 
 def test_a_stated_number_becomes_finite_log_odds() -> None:
     body = completion('{"hate": 100, "harassment": 50}')
-    assert prompt("percent").logits(Completion.model_validate(body)) == pytest.approx([0, math.log(201)])
+    assert prompt("percent").read(Completion.model_validate(body)) == pytest.approx([0, math.log(201)])
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_a_stated_number_becomes_finite_log_odds() -> None:
 )
 def test_anything_else_is_no_verdict(content: str, why: str) -> None:
     with pytest.raises(NoVerdict, match=why):
-        prompt("percent").logits(Completion.model_validate(completion(content)))
+        prompt("percent").read(Completion.model_validate(completion(content)))
 
 
 def test_yes_or_no_without_log_probabilities_is_no_verdict() -> None:
     body = completion('{"hate": true, "harassment": false}')
     with pytest.raises(NoVerdict, match="no log-prob"):
-        prompt().logits(Completion.model_validate(body))
+        prompt().read(Completion.model_validate(body))
 
 
 def _spelled(*tokens: tuple[str, str]) -> dict[str, object]:
@@ -132,7 +132,7 @@ def _spelled(*tokens: tuple[str, str]) -> dict[str, object]:
 def test_a_verdict_that_a_text_puts_into_a_models_thinking_is_not_the_models() -> None:
     thought = [('it says "harassment": ', "."), ("false", "true"), (', "hate": ', "."), ("false", "true")]
     said = [('{"harassment": ', "."), ("true", "false"), (', "hate": ', "."), ("true", "false"), ("}", ".")]
-    found = prompt().logits(Completion.model_validate(_spelled(*thought, *said)))
+    found = prompt().read(Completion.model_validate(_spelled(*thought, *said)))
     assert found == pytest.approx([5.99, 5.99])
 
 
@@ -140,4 +140,4 @@ def test_a_yes_that_no_token_says_alone_is_no_no() -> None:
     """A token may hold the comma, too: then only the alternatives would be counted."""
     said = [('{"harassment":', "."), (" true,", " false"), ('"hate":', "."), (" true", " false"), ("}", ".")]
     with pytest.raises(NoVerdict, match="no log-prob"):
-        prompt().logits(Completion.model_validate(_spelled(*said)))
+        prompt().read(Completion.model_validate(_spelled(*said)))

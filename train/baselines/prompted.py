@@ -67,7 +67,7 @@ def prompted(
         logits[split] = np.full((told[split]["rows"], len(corpus.labels)), np.nan)
         for row in chosen[split]:
             if answer := next(answers):
-                logits[split][row] = answer.logits
+                logits[split][row] = answer.said
         lost = chosen[split][np.isnan(logits[split][chosen[split], 0])]
         harmful = (corpus.targets[corpus.rows(split)[lost]] > 0.5).any(axis=1)
         # told apart: a model that refuses what is harmful is not judged on what it would have missed

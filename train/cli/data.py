@@ -103,6 +103,19 @@ def add(verbs: Verbs) -> None:
     )
     as_json(collect)
     collect.set_defaults(work=_collect)
+    produce = stages.add_parser(
+        "produce",
+        help="allowed texts that look alike harm, written by a language model and judged by another",
+        description="Write hard negatives of what labels do not cover (education, recovery, help-seeking, "
+        "idiom), judge each under the policy, and keep what carries no label, as a file for a source of its "
+        "own. Nothing harmful is ever asked for.",
+        epilog="example: teensafe data produce CURATION --to DIR, with a section `produce:` in the file",
+    )
+    produce.add_argument("curation", help="curation file (YAML)")
+    produce.add_argument(
+        "--to", required=True, type=Path, metavar="DIR", help="folder of work and deliveries"
+    )
+    produce.set_defaults(work=_produce)
     delete = stages.add_parser(
         "delete",
         help="rows by id, from deliveries, work and caches, for good",
@@ -135,6 +148,31 @@ def _collect(options: argparse.Namespace) -> int:
     else:
         for line in lines(wanted):
             terminal.say(line)
+    return 0
+
+
+def _produce(options: argparse.Namespace) -> int:
+    from train.curation.build import allowed, build
+    from train.curation.curation import load
+    from train.curation.production import produce, write
+    from train.errors import InputError, Problem
+    from train.terminal import Terminal
+
+    curation, terminal = load(options.curation), Terminal()
+    if curation.produce is None:
+        what = "has no section `produce`"
+        raise InputError(
+            Problem(options.curation, what, "produce: {writer: ..., verifier: ..., budget: ...}")
+        )
+    rows = allowed(build(curation, options.to, terminal, "split")) if curation.produce.paraphrases else []
+    folder = options.to / "work" / "produce"
+    made, counts = produce(curation.produce, curation.policy, rows, folder, terminal)
+    path = options.to / "produced" / f"{curation.full_name}.jsonl"
+    write(made, path)
+    terminal.say(", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in counts.items()))
+    terminal.say(
+        f"{path}: a source with text: text, id: id, group: group, all_negative: true, synthetic: true"
+    )
     return 0
 
 

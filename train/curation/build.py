@@ -292,6 +292,21 @@ def _measured(way: Way) -> dict[str, Any]:
     }
 
 
+def allowed(way: Way) -> list[tuple[str, str]]:
+    """(id, text) of real training rows of which every label that sources speak of is known and absent."""
+    found = []
+    for shard in way.shards:
+        table = read([shard])
+        absent = (table.column("split").to_numpy(zero_copy_only=False) == "train") & ~np.asarray(
+            table.column("synthetic").to_numpy(zero_copy_only=False), dtype=bool
+        )
+        for name in way.curation.data.labels:
+            absent &= np.asarray(table.column(LABEL + name), dtype=np.float32) == 0
+        rows = table.take(np.flatnonzero(absent))
+        found += [*zip(rows.column("id").to_pylist(), rows.column("text").to_pylist(), strict=True)]
+    return found
+
+
 def missing(way: Way) -> tuple[list[Shortfall], dict[str, tuple[int, int]]]:
     """(what the contract requires and is not there, positive and known cells of real rows by label)."""
     import pyarrow.compute as pc

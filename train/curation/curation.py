@@ -19,6 +19,7 @@ from train.curation.labelling.spec import Labelling
 from train.curation.language import Language
 from train.curation.people.aggregate import People
 from train.curation.personal.scrub import Scrub
+from train.curation.production import Produce
 from train.curation.selection import Select
 from train.curation.splits import Thinning
 from train.data.delivered import NAMED
@@ -75,6 +76,8 @@ class Curation(Spec):
     """Language models that fill cells nobody knows; default: none is asked."""
     audit: Audit | None = Audit()
     """Cells whose label looks wrong; null: none are looked for."""
+    produce: Produce | None = None
+    """Allowed texts that look alike harm, written by a language model; `teensafe data produce` alone asks."""
     augment: Augment | None = None
     """Training rows made again in disguise or with typos, as parts of their own; default: none is made."""
     select: Select | None = None
@@ -98,6 +101,9 @@ class Curation(Spec):
         ]
         asked += [("contract.required", required.label) for required in self.contract.required]
         asked += [("contract.alpha", label) for label in self.contract.alpha]
+        asked += [
+            ("produce.labels", label) for label in (self.produce.labels if self.produce else None) or ()
+        ]
         asked += [("label.labels", label) for label in (self.label.labels if self.label else None) or ()]
         for where, label in asked:
             if label not in known:

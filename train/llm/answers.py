@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from threading import Lock
+from typing import Any
 
 from train.files import cache_folder, make_folder, sha256_bytes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """logits: one a label; tokens: those that it cost."""
+    """said: of a verdict the log-odds of each label; tokens: those that it cost."""
 
-    logits: Sequence[float]
+    said: Sequence[Any]
     prompt_tokens: int
     completion_tokens: int
 
@@ -39,7 +40,7 @@ class Answers:
             with suppress(ValueError):  # a line that was cut when a process was killed
                 found = json.loads(line)
                 self._found[found["text"]] = Answer(
-                    found["logits"], found["prompt_tokens"], found["completion_tokens"]
+                    found["said"], found["prompt_tokens"], found["completion_tokens"]
                 )
         self._file = path.open("ab", buffering=0)
         if lines[-1]:

@@ -14,7 +14,7 @@ from train.files import canonical_json, sha256_bytes
 from train.llm.answers import Answer, Answers
 from train.llm.endpoint import Endpoint, Reply
 from train.llm.ledger import Ledger
-from train.llm.prompt import Form, Prompt
+from train.llm.prompt import Form, Prompt, Question
 from train.policy import Policy
 from train.signals import StopSignals
 from train.terminal import Terminal
@@ -24,7 +24,7 @@ PLAIN = "The library opens at nine."  # asked first: it tells what the endpoint 
 
 def ask_all(
     endpoint: Endpoint,
-    prompt: Prompt,
+    prompt: Question,
     texts: Sequence[str],
     at_once: int,
     terminal: Terminal,
@@ -125,5 +125,5 @@ def best_form(
     )
 
 
-def _answers(endpoint: Endpoint, prompt: Prompt) -> Answers:
+def _answers(endpoint: Endpoint, prompt: Question) -> Answers:
     return Answers(sha256_bytes(canonical_json([endpoint.url, endpoint.model, prompt.digest()]).encode()))

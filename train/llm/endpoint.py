@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from train.errors import InputError, Problem
 from train.llm.answers import Answer
 from train.llm.ledger import Ledger, Spent
-from train.llm.prompt import Completion, NoVerdict, Prompt
+from train.llm.prompt import Completion, NoVerdict, Question
 
 TRIES = 4
 PAUSE = 0.5  # seconds before the second try, doubled before each further one
@@ -62,7 +62,7 @@ class Endpoint:
 
     def ask(
         self,
-        prompt: Prompt,
+        prompt: Question,
         text: str,
         stopping: Callable[[], bool] = lambda: False,
         ledger: Ledger | None = None,
@@ -86,7 +86,7 @@ class Endpoint:
                 time.sleep(min(max(pause, PAUSE * 2 ** (len(failures) - 1)), LONGEST_PAUSE))
         return Reply(None, tuple(failures))
 
-    def _try(self, prompt: Prompt, text: str) -> tuple[Answer | None, str, float | None, Spent | None]:
+    def _try(self, prompt: Question, text: str) -> tuple[Answer | None, str, float | None, Spent | None]:
         """(answer, what came instead, seconds the server wants before another try or None: do not try, what
         it took or None: nobody knows). A request that was refused by its status took nothing."""
         import openai
@@ -101,7 +101,7 @@ class Endpoint:
             if usage := found.usage:
                 spent = Spent(usage.prompt_tokens, usage.completion_tokens)
             known = spent or Spent()
-            return Answer(prompt.logits(found), known.prompt, known.completion), "", None, spent
+            return Answer(prompt.read(found), known.prompt, known.completion), "", None, spent
         except openai.APIStatusError as error:
             again = error.status_code in _AGAIN or error.status_code >= 500
             pause = _asked_for(error.response) if again else None

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, Field
 
@@ -81,6 +81,20 @@ class NoVerdict(ValueError):
     """What came instead of the verdict asked for, in words that hold nothing of it."""
 
 
+class Question(Protocol):
+    """What an endpoint can be asked about a text, whose answers are kept by its digest."""
+
+    def request(self, text: str) -> dict[str, Any]: ...
+
+    def most(self, text: str) -> tuple[int, int]: ...
+
+    def digest(self) -> str: ...
+
+    def read(self, completion: Completion) -> Sequence[Any]:
+        """Raises NoVerdict where it is not what was asked for."""
+        ...
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What an LLM is asked about one text. labels: L of the policy's. sample: which of several answers at a
@@ -107,8 +121,8 @@ class Prompt:
         asked = [self.policy.version, self._instructions(), self._parameters()]
         return sha256_bytes(canonical_json(asked).encode())
 
-    def logits(self, completion: Completion) -> list[float]:
-        """One a label. Raises NoVerdict."""
+    def read(self, completion: Completion) -> list[float]:
+        """The log-odds of each label. Raises NoVerdict."""
         choice = completion.choices[0]
         said = self._verdict(choice.message.content or "")
         if self.form == "percent":
@@ -166,8 +180,13 @@ class Prompt:
 
 
 def _data(text: str) -> dict[str, str]:
-    written = json.dumps(text.replace(TURN, "\n"), ensure_ascii=False).translate(_CONTROL)
+    written = told(json.dumps(text.replace(TURN, "\n"), ensure_ascii=False))
     return {"role": "user", "content": f'{{"text": {written}}}'}
+
+
+def told(written: str) -> str:
+    """JSON in which nothing can be read as a chat template's control word."""
+    return written.translate(_CONTROL)
 
 
 def _certainty(tokens: Sequence[_Chosen], label: str, held: bool) -> float:

@@ -148,7 +148,7 @@ def _ask(
         logits = np.full(said.logits.shape, np.nan)
         for row, text in enumerate(texts):
             if not held[row] and text in known:
-                logits[row] = known[text].logits
+                logits[row] = known[text].said
             elif not held[row]:
                 said.failed[row] = (*said.failed.get(row, ()), *replies[text].failures[-1:])
         for answer in known.values():

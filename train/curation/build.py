@@ -210,7 +210,7 @@ def _audit(way: Way) -> None:
     spec = way.curation.audit
     if spec is None:
         return
-    stage = Stage("audit", 1, spec, ("cleanlab", "scikit-learn"))
+    stage = Stage("audit", 2, spec, ("cleanlab", "scikit-learn"))
     way.done["audit"] = whole(
         stage, lambda table: audit.audit(table, spec), [*audit.READS, "label."], way.shards, way.setting
     )

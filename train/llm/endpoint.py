@@ -31,6 +31,8 @@ _OF_THE_TEXT = {
 }  # refused for what was asked (a filter, its length), not for who asks
 _REFUSED = 503  # of those from 500 on the one that says that nothing was done
 
+_NEVER_SENT = {"ConnectError", "ConnectTimeout"}  # by name: openai comes with httpx or with httpx2
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -118,7 +120,6 @@ class Endpoint:
         return Reply(None, tuple(failures), unheard=unheard)
 
     def _try(self, prompt: Question, text: str, most: Spent) -> _Tried:
-        import httpx
         import openai
 
         took: Spent | None = None
@@ -143,8 +144,7 @@ class Endpoint:
             )
         except openai.APIConnectionError as error:  # also one that took too long
             slow = isinstance(error, openai.APITimeoutError)
-            never_sent = isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
-            took = Spent() if never_sent else None
+            took = Spent() if type(error.__cause__).__name__ in _NEVER_SENT else None
             return _Tried(
                 failure="no answer in time" if slow else "no connection", pause=0.0, took=took, unheard=True
             )

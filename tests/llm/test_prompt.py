@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,14 @@ def test_the_policy_is_in_the_instructions_and_in_the_digest() -> None:
     }
     assert len(digests) == 4
     assert prompt().digest() == prompt().digest()
+
+
+@given(st.text(st.characters(codec="utf-8")) | st.just("\ufdfa" * 50))
+def test_no_tokenizer_makes_more_of_a_request_than_is_reserved(text: str) -> None:
+    said = "".join(message["content"] for message in prompt().request(text)["messages"])
+    sent, received = prompt().most(text)
+    assert max(len(one.encode()) for one in (said, normalize("NFKC", said))) < sent
+    assert received == prompt().request(text)["max_tokens"]
 
 
 def test_a_yes_is_worth_its_log_odds() -> None:

@@ -67,7 +67,7 @@ class Endpoint:
             import openai
         except ImportError:
             remedy = "pip install 'teensafe[llm]'"
-            problem = Problem("prompted", "the openai package is not installed", "", remedy)
+            problem = Problem("openai", "the package is not installed", "", remedy)
             raise InputError(problem) from None
         place = urlsplit(url)
         if place.scheme not in ("http", "https") or not place.hostname:
@@ -77,8 +77,8 @@ class Endpoint:
         self.is_loopback = is_loopback(place.hostname)
         key = os.environ.get(key_name)
         if not (key or self.is_loopback):
-            remedy = f"export {key_name}=..., or name another variable with --key-env"
-            raise InputError(Problem("command line", f"{key_name} is not set", "the endpoint's key", remedy))
+            remedy = f"export {key_name}=..., or name another variable (--key-env, or key_env in a file)"
+            raise InputError(Problem(self.name, f"{key_name} is not set", "the endpoint's key", remedy))
         # to this machine through no proxy, and from no address on to another: a text goes where it was sent
         client = openai.DefaultHttpxClient(trust_env=not self.is_loopback, follow_redirects=False)
         self._client = openai.OpenAI(base_url=url, api_key=key or "none", max_retries=0, http_client=client)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
+from unicodedata import normalize
 
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
@@ -120,10 +121,8 @@ class Prompt:
         return {**self._parameters(), "messages": [*self._instructions(), _data(text)]}
 
     def most(self, text: str) -> tuple[int, int]:
-        """The most tokens that a request about a text can take: (sent, received). No token is less than a
-        byte."""
-        sent = canonical_json(self.request(text)).encode()
-        return len(sent) + FRAME, int(self._parameters()["max_tokens"])
+        """The most tokens that a request about a text can take: (sent, received)."""
+        return most_sent(self.request(text)), int(self._parameters()["max_tokens"])
 
     def digest(self) -> str:
         """Hash of all that is asked but for the text: instructions, form of the answer, parameters."""
@@ -186,6 +185,13 @@ class Prompt:
             "response_format": {"type": "json_schema", "json_schema": verdict},
             **({"logprobs": True, "top_logprobs": _TOP} if self.form == "yes-no" else {}),
         }
+
+
+def most_sent(request: Mapping[str, Any]) -> int:
+    """The most tokens of a request: none is less than a byte, of what is sent or of what a tokenizer makes of
+    it that normalises first (NFKC makes 33 bytes of U+FDFA's 3), and a template adds no more than FRAME."""
+    sent = canonical_json(request)
+    return max(len(said.encode()) for said in (sent, normalize("NFKC", sent))) + FRAME
 
 
 def _data(text: str) -> dict[str, str]:

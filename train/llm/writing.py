@@ -14,8 +14,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from train.files import canonical_json, sha256_bytes
-from train.llm.ledger import FRAME
-from train.llm.prompt import Completion, NoVerdict, told
+from train.llm.prompt import Completion, NoVerdict, most_sent, told
 
 LONGEST = 400
 """Characters of a text that is kept."""
@@ -49,7 +48,7 @@ class Writing:
         return {**self._parameters(), "messages": asked}
 
     def most(self, text: str) -> tuple[int, int]:
-        return len(canonical_json(self.request(text)).encode()) + FRAME, self._parameters()["max_tokens"]
+        return most_sent(self.request(text)), self._parameters()["max_tokens"]
 
     def digest(self) -> str:
         return sha256_bytes(canonical_json([_TASK, self._parameters()]).encode())

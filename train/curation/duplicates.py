@@ -67,23 +67,23 @@ def duplicates(table: pa.Table, spec: Dedup, runner: str) -> tuple[pa.Table, Cou
     """New columns `duplicate_of`, the first row whose text reads the same, null for that row itself; and
     `cluster`, the smallest id of the rows that are near, directly or through others."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    ids = np.asarray(table.column("id").to_numpy(zero_copy_only=False), dtype=object)
+    n, ids = table.num_rows, table.column("id")
     texts = [collapsed(text) for text in table.column("normal").to_pylist()]
     first = _first_alike(texts)
-    own = np.flatnonzero(first == np.arange(len(first)))
-    pairs, counts = near_pairs([texts[i] for i in own], spec, runner)
-    pairs = own[pairs]
-    n = len(ids)
-    edges = np.concatenate([pairs, np.column_stack([np.arange(n), first])])
-    graph = coo_array((np.ones(len(edges), dtype=bool), (edges[:, 0], edges[:, 1])), shape=(n, n))
-    k, of = connected_components(graph, directed=False)
-    smallest = np.lexsort((ids.astype(str), of))
-    names = ids[smallest[np.flatnonzero(np.diff(of[smallest], prepend=-1))]]
-    sizes = np.bincount(of, minlength=k)
     copies = first != np.arange(n)
+    own = np.flatnonzero(~copies)
+    pairs, counts = near_pairs([texts[i] for i in own], spec, runner)
+    edges = np.concatenate([own[pairs], np.column_stack([np.arange(n), first])])
+    graph = coo_array((np.ones(len(edges), dtype=bool), (edges[:, 0], edges[:, 1])), shape=(n, n))
+    _, of = connected_components(graph, directed=False)
+    by = [("of", "ascending"), ("id", "ascending")]
+    order = pc.sort_indices(pa.table({"of": of, "id": ids}), sort_keys=by).to_numpy()
+    smallest = order[np.flatnonzero(np.diff(of[order], prepend=-1))]
+    sizes = np.bincount(of)
     counts |= {
         "exact_duplicates": int(copies.sum()),
         "clusters": int((sizes > 1).sum()),
@@ -96,8 +96,8 @@ def duplicates(table: pa.Table, spec: Dedup, runner: str) -> tuple[pa.Table, Cou
         "s_curve": [[j, round(p, 4)] for j, p in s_curve(spec)],
     }
     columns = {
-        "duplicate_of": pa.array(np.where(copies, ids[first], None), pa.string()),
-        "cluster": pa.array(names[of], pa.string()),
+        "duplicate_of": pc.if_else(pa.array(copies), ids.take(pa.array(first)), None),
+        "cluster": ids.take(pa.array(smallest[of])),
     }
     return pa.table(columns), counts, found
 
@@ -106,7 +106,7 @@ def _first_alike(texts: list[str]) -> np.ndarray:
     """The first row with the same text, int64 [n]."""
     import pyarrow as pa
 
-    codes = pa.array(texts).dictionary_encode().indices.to_numpy()
+    codes = pa.array(texts, pa.large_string()).dictionary_encode().indices.to_numpy()
     _, first, of = np.unique(codes, return_index=True, return_inverse=True)
     return first[of].astype(np.int64)
 

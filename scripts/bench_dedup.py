@@ -5,8 +5,8 @@
     50000] [--json]
 
 Texts have 5 to 40 words, drawn by Zipf's law from 50,000 made-up ones, in random order. Every tenth has a
-copy somewhere: exact, in other case and punctuation, with one or two words added, or with up to a third of its
-words changed. So many copies are near, and many are hard negatives, just below the threshold of .7: which
+copy somewhere: exact, in other case and punctuation, with one or two words added, or with up to a third of
+its words changed. So many copies are near, and many are hard negatives, just below the threshold of .7: which
 ones is computed from their 5-gram sets, not assumed. Each way runs in a process of its own, whose peak memory
 is measured with that of its children (memory they share is counted once). datasketch's MinHashLSH, given the
 same sets, as many permutations and the same threshold, sees fewer rows, made in the same way; its time for

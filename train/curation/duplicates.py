@@ -158,7 +158,7 @@ def _signed(texts: list[str], spec: Dedup, runner: str) -> np.ndarray:
 
 
 def signatures(texts: list[str], spec: Dedup) -> np.ndarray:
-    """MinHash signatures, uint32 [n, permutations]; all NO_GRAM for a text without a 5-gram."""
+    """MinHash signatures, uint32 [n, permutations]; NO_GRAM alone where a text has no 5-gram. n < 2**19."""
     from rensa import RMinHash
 
     from train.suites.overlap import grams

@@ -136,7 +136,9 @@ def test_what_is_not_as_it_was_made_is_refused(own: Path, tiny_base: Path, tmp_p
         folder, gates=[{"gate": "leak.group", "held": False, "found": "3 times a group is in several splits"}]
     )
     assert "the gate 'leak.group' does not hold: 3 times" in refusal()
-    edit(folder, gates=[], policy={"name": "toy", "version": "2.0.0", "sha256": ""})
+    edit(folder, gates=[], retention={"until": "2020-01-01", "contact": "the team"})
+    assert "was to be deleted, or looked at again, by 2020-01-01" in refusal()
+    edit(folder, retention={"until": "2030-01-01"}, policy={"name": "toy", "version": "2.0.0", "sha256": ""})
     assert "was labelled under policy 2.0.0" in refusal()
     shutil.rmtree(folder)
     assert "is no delivery" in refusal()

@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 from tests.conftest import HOSTILE, Exported
 from tests.report.test_sections import made  # noqa: F401  a fixture: a run with suites, gates and gaps
 from train.bundle.manifest import Manifest
-from train.export.card import card, escaped, figure
+from train.export.card import card, figure
 from train.report.finished import Value
+from train.report.markdown import escaped
 from train.report.numbers import area, bare, share
 
 BAR = re.compile(r"(?<!\\)\|")

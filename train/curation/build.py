@@ -210,7 +210,7 @@ def _audit(way: Way) -> None:
     spec = way.curation.audit
     if spec is None:
         return
-    stage = Stage("audit", 1, spec, ("cleanlab", "scikit-learn"))
+    stage = Stage("audit", 2, spec, ("cleanlab", "scikit-learn"))
     way.done["audit"] = whole(
         stage, lambda table: audit.audit(table, spec), [*audit.READS, "label."], way.shards, way.setting
     )
@@ -261,7 +261,9 @@ def _check(way: Way) -> None:
         table = table.filter(pc.is_valid(table.column("split")))
         rows.add(table)
         coverage.add(table, slices(table))
+    frozen = frozen_ids(way.setting.folder, way.curation.previous) - deleted_ids(way.setting.folder)
     way.violations = [
+        *leaks.crossings(read(way.shards, leaks.READS), frozen),  # again: stages since then have added rows
         *rows.violations(),
         *(Violation("required", str(short), sum(short.missing.values())) for short in coverage.shortfalls()),
         *figures(contract, _measured(way)),
@@ -270,10 +272,8 @@ def _check(way: Way) -> None:
 
 
 def _measured(way: Way) -> dict[str, Any]:
-    counts = way.done["dedup"].counts
-    contradicting = sum(
-        n for name, n in way.done["split"].counts.items() if name.startswith("contradictions.")
-    )
+    shared = way.done["dedup"].found["between"]
+    contradicting = sum(max(pair["contradictions"].values(), default=0) for pair in shared)
     languages = way.done["language"].counts
     agreed = way.done["agree"].found
     audited = way.done["audit"].counts if "audit" in way.done else {}
@@ -284,7 +284,7 @@ def _measured(way: Way) -> dict[str, Any]:
             for name, n in audited.items()
             if name.startswith("suspects.")
         },
-        "contradictions": (contradicting, counts["exact_duplicates"]),
+        "contradictions": (contradicting, sum(pair["exact"] for pair in shared)),
         "language": (
             languages.get(f"language.{UNSURE}", 0),
             sum(s.rows for s in way.done["language"].shards),

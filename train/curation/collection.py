@@ -7,108 +7,127 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from train.curation.coverage import Shortfall
 from train.errors import InputError, Problem
+from train.evaluation.metrics import ENOUGH
 from train.files import canonical_json
 
 ACTIONS = ("collect", "relabel", "augment")
 """What data can mend; `change` is about models and thresholds."""
+Rate = tuple[int, int]
+"""(texts of a kind, texts of which it is known whether they are)"""
 
 
 @dataclass
 class Wanted:
-    """rows: texts that are needed; to_read: about how many have to be looked through to find them, None where
-    nobody knows how common they are; why: gaps by id, and the contract's rules."""
+    """rows: texts that are needed; why: gaps by id, and the contract's rules.
+
+    to_read: how many have to be looked through to find them on average, (the least, the most) of 95 in 100
+    searches; None where nobody knows how common they are.
+    """
 
     action: str
     label: str
     where: Mapping[str, str]
     rows: int
     says: str
+    why: list[str]
     harm: float = 0.0
+    rate: Rate | None = None
     to_read: int | None = None
-    why: list[str] = field(default_factory=list)
+    between: tuple[int, int] | None = None
+
+    @property
+    def place(self) -> str:
+        """Equal for those that ask for the same."""
+        return canonical_json([self.action, self.label, dict(self.where)])
 
     def document(self) -> dict[str, Any]:
-        return {
-            "action": self.action,
-            "label": self.label,
-            "where": dict(self.where),
-            "rows": self.rows,
-            "to_read": self.to_read,
-            "says": self.says,
-            "why": self.why,
-        }
+        said = ("action", "label", "rows", "to_read", "says", "why", "harm")
+        between = list(self.between) if self.between else None
+        return {name: getattr(self, name) for name in said} | {"where": dict(self.where), "between": between}
 
 
 def plan(
-    gaps: Iterable[Mapping[str, Any]],
-    shortfalls: Iterable[Shortfall],
-    base_rates: Mapping[str, tuple[int, int]],
+    gaps: Iterable[Mapping[str, Any]], shortfalls: Iterable[Shortfall], base_rates: Mapping[str, Rate]
 ) -> list[Wanted]:
-    """The most harmful first, then what only the contract asks for. base_rates: label -> (positive, known)
-    cells of real rows: how common the label is where texts come from now."""
+    """The most harmful first, then what only the contract asks for.
+
+    base_rates: label -> (positive, known) cells of real rows: how common the label is where texts come from
+    now. A shortfall goes by the rate in its own slice, where that rests on 30 positive cells.
+    """
     wanted: dict[str, Wanted] = {}
-
-    def add(one: Wanted) -> None:
-        key = canonical_json([one.action, one.label, sorted(one.where.items())])
-        there = wanted.setdefault(key, one)
-        there.rows = max(there.rows, one.rows)
-        there.harm = max(there.harm, one.harm)
+    for one in [*_of_gaps(gaps, base_rates), *_of_shortfalls(shortfalls, base_rates)]:
+        there = wanted.setdefault(one.place, one)
+        there.rows, there.harm = max(there.rows, one.rows), max(there.harm, one.harm)
+        there.rate = one.rate or there.rate  # a shortfall's, which comes later, is of its own slice
         there.why += [why for why in one.why if why not in there.why]
+    for one in wanted.values():
+        if one.action == "collect" and one.rate and one.rate[0]:
+            one.to_read, one.between = to_read(one.rows, one.rate)
+    return sorted(wanted.values(), key=lambda one: (-one.harm, one.place))
 
+
+def _of_gaps(gaps: Iterable[Mapping[str, Any]], base_rates: Mapping[str, Rate]) -> Iterator[Wanted]:
     for gap in gaps:
         action = gap["action"]
         if action["kind"] in ACTIONS and action["rows"]:
             where = {name: str(value) for name, value in action.get("where", {}).items() if name != "label"}
-            why = [f"gap {gap['id']} ({gap['cause']})"]
-            add(
-                Wanted(
-                    action["kind"],
-                    gap["label"],
-                    where,
-                    action["rows"],
-                    action["filter"],
-                    gap["harm"],
-                    None,
-                    why,
-                )
+            positive, known = base_rates.get(gap["label"], (0, 0))
+            rate = {"positive": (positive, known), "negative": (known - positive, known)}
+            yield Wanted(
+                action["kind"],
+                gap["label"],
+                where,
+                action["rows"],
+                action["filter"],
+                [f"gap {gap['id']} ({gap['cause']})"],
+                gap["harm"],
+                rate.get(where.get("cell", "")),
             )
+
+
+def _of_shortfalls(shortfalls: Iterable[Shortfall], base_rates: Mapping[str, Rate]) -> Iterator[Wanted]:
+    """One that lacks known cells and positive ones asks for what takes more reading: whoever reads until the
+    positives are found knows of all that were read, and the other way round. Both, where no rate is known.
+    """
     for short in shortfalls:
         asked = short.required
-        split = {"split": asked.split} if asked.split else {}
-        for what, rows in short.missing.items():
-            cell = {"cell": "positive"} if what == "positive" else {}
-            says = f"texts that carry {asked.label}" if cell else f"texts judged for {asked.label}"
-            add(
-                Wanted(
-                    "collect",
-                    asked.label,
-                    {**asked.where, **split, **cell},
-                    rows,
-                    says,
-                    0.0,
-                    None,
-                    [f"contract: {asked}"],
-                )
-            )
-    for one in wanted.values():
-        one.to_read = _to_read(one, base_rates)
-    return sorted(
-        wanted.values(), key=lambda one: (-one.harm, one.action, one.label, canonical_json(dict(one.where)))
-    )
+        where = asked.where | ({"split": asked.split} if asked.split not in (None, "train") else {})
+        own = (short.positive, short.known)
+        rate = own if short.positive >= ENOUGH else base_rates.get(asked.label, (0, 0))
+        known, positive = (short.missing.get(what, 0) for what in ("known", "positive"))
+        found = known * rate[0] / rate[1] if rate[0] else 0.0
+        why = f"contract: {asked}"
+        if known and (found >= positive or not rate[0]):
+            says = f"texts judged for {asked.label}"
+            yield Wanted("collect", asked.label, where, known, says, [why], rate=(known, known))
+        if positive > found:
+            says = f"texts that carry {asked.label}"
+            where = where | {"cell": "positive"}
+            yield Wanted("collect", asked.label, where, positive, says, [why], rate=rate)
 
 
-def _to_read(one: Wanted, base_rates: Mapping[str, tuple[int, int]]) -> int | None:
-    """Rows over how common they are; a text is read once for any of its labels."""
-    positive, known = base_rates.get(one.label, (0, 0))
-    if one.action != "collect" or one.where.get("cell") != "positive":
-        return one.rows if one.action == "collect" else None
-    return round(one.rows * known / positive) if positive else None
+def to_read(rows: int, rate: Rate) -> tuple[int, tuple[int, int]]:
+    """(how many texts have to be read until `rows` of a kind are found, on average; between how many in 95 of
+    100 searches).
+
+    rate: how common they were among texts so far. The reading until the r-th is found is negative binomial,
+    and the share behind it Beta(found + 1/2, others + 1/2) (Jeffreys); drawn 20,000 times.
+    """
+    found, known = rate
+    if found == known:
+        return rows, (rows, rows)
+    rng = np.random.default_rng(0)
+    share = rng.beta(found + 0.5, known - found + 0.5, 20_000)
+    low, high = np.quantile(rows + rng.negative_binomial(rows, share), [0.025, 0.975])
+    return round(rows * known / found), (round(low), round(high))
 
 
 def read_gaps(path: Path) -> list[dict[str, Any]]:
@@ -130,8 +149,10 @@ def read_gaps(path: Path) -> list[dict[str, Any]]:
 
 def lines(wanted: Sequence[Wanted]) -> Iterator[str]:
     for one in wanted:
-        where = " ".join(f"{name}={value}" for name, value in one.where.items())
-        read = f", about {one.to_read:,} to read" if one.to_read and one.to_read != one.rows else ""
-        yield f"{one.action} {one.rows:,} {one.label} {where}{read}: {one.says} [{'; '.join(one.why)}]"
+        where = "".join(f" {name}={value}" for name, value in one.where.items())
+        read = ""
+        if one.to_read and one.between and one.to_read != one.rows:
+            read = f", about {one.to_read:,} to read ({one.between[0]:,} to {one.between[1]:,})"
+        yield f"{one.action} {one.rows:,} {one.label}{where}{read}: {one.says} [{'; '.join(one.why)}]"
     if not wanted:
         yield "nothing is missing that the contract or these gaps ask for"

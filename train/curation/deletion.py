@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from train.curation import counting
+from train.curation import counting, shards
 from train.curation.deleted import remember
 from train.curation.delivery import CARD, LEFT_OUT, seal, write_file
 from train.curation.people import votes
@@ -67,7 +67,8 @@ def without(delivery: Path, ids: Collection[str]) -> Path:
             if files:
                 parts[name] = part.model_copy(update={"files": files})
         left = pq.read_table(delivery / LEFT_OUT)
-        write_file(folder, LEFT_OUT, left.filter(pc.invert(pc.is_in(left.column("id"), value_set=wanted))))
+        rest = left.filter(pc.invert(pc.is_in(left.column("id"), value_set=wanted)))
+        shards.write(folder / LEFT_OUT, rest)
         after = after.model_copy(update={"parts": parts, "counts": counting.document(tally)})
         told = f"Rows were deleted on request. The figures above are those of {before.full_name}, with them."
         seal(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.curation.people import label_studio, sheet
+from train.curation.selection import STEERS
 from train.files import canonical_json, json_text, make_folder, whole_file, write_text
 from train.policy import Policy
 
@@ -30,7 +31,7 @@ def write(
     write_text(folder / "tasks.json", json_text(tasks), private=True)
     write_text(folder / "interface.xml", label_studio.interface(labels, policy), private=True)
     write_text(folder / "queue.csv", filled, private=True)
-    columns = {name: [one[name] for one in drawn] for name in ("id", "chance", "unsure", "misfit")}
+    columns = {name: [one[name] for one in drawn] for name in ("id", "rank", "reason", "chance", *STEERS)}
     columns["quota"] = [canonical_json(one["quota"]) for one in drawn]
     with whole_file(folder / "chances.parquet", private=True) as part:
         pq.write_table(pa.table(columns), part)

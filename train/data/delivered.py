@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,8 +32,8 @@ NAMED = re.compile(r"[a-z0-9][a-z0-9._-]*@\d+\.\d+\.\d+")
 
 
 class File(Spec):
-    path: str
-    """Relative to the delivery's folder."""
+    path: str = Field(pattern=r"^data/[A-Za-z0-9_-]+/[a-z]+\.parquet$")
+    """Relative to the delivery's folder, and inside it."""
     sha256: str
     bytes: int
     rows: int
@@ -127,6 +128,10 @@ def read(folder: Path) -> Manifest:
         for gate in manifest.gates
         if not gate.held
     ]
+    if date.today().isoformat() > (until := manifest.retention.get("until", "")):
+        what = f"was to be deleted, or looked at again, by {until}"
+        who = manifest.retention.get("contact", "whoever made it")
+        problems.append(Problem(str(folder), what, "a delivery within its retention", f"ask {who}"))
     for part in manifest.parts.values():
         for file in part.files.values():
             place = folder / file.path

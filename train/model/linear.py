@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,24 +38,24 @@ def fitted(x: Any, target: np.ndarray) -> Any:
     return model.fit(vstack([x[known]] * 2).tocsr()[counted], y[counted], sample_weight=weight[counted])
 
 
-def out_of_fold(
-    texts: Sequence[str], targets: np.ndarray, groups: np.ndarray, folds: int, seed: int
-) -> np.ndarray:
-    """Probabilities float64 [n, L] by models that saw no row of the same group; NaN where a label's cell is
-    unknown, or where the other folds know no text with it, or none without.
+def learned(texts: Sequence[str], targets: np.ndarray) -> Callable[[Sequence[str]], np.ndarray]:
+    """A function of m texts that gives probabilities float64 [m, L], NaN for a label that these texts do not
+    know both sides of. targets: float [n, L], NaN unknown."""
+    union = features((3, 4))
+    try:
+        x = union.fit_transform(texts)
+    except ValueError:  # no word or piece of one occurs often enough to be learned from
+        return lambda asked: np.full((len(asked), targets.shape[1]), np.nan)
+    models = [
+        fitted(x, target) if (target > 0).any() and (target < 1).any() else None for target in targets.T
+    ]
 
-    targets: float [n, L], NaN unknown; groups: int [n]. The vocabulary, which knows no label, is of all
-    texts.
-    """
-    x = features((3, 4)).fit_transform(texts).tocsr()
-    fold = np.random.default_rng(seed).permutation(int(groups.max(initial=-1)) + 1)[groups] % folds
-    scores = np.full(targets.shape, np.nan)
-    for column in range(targets.shape[1]):
-        target = targets[:, column]
-        known = ~np.isnan(target)
-        for held in range(folds):
-            inside, outside = known & (fold == held), known & (fold != held)
-            if inside.any() and (target[outside] > 0).any() and (target[outside] < 1).any():
-                model = fitted(x[outside], target[outside])
-                scores[inside, column] = model.predict_proba(x[inside])[:, 1]
-    return scores
+    def score(asked: Sequence[str]) -> np.ndarray:
+        scores = np.full((len(asked), len(models)), np.nan)
+        found = union.transform(asked)
+        for column, model in enumerate(models):
+            if model is not None:
+                scores[:, column] = model.predict_proba(found)[:, 1]
+        return scores
+
+    return score

@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 from tests.curation.curations import refusing, sentence
 from train.curation import between
-from train.curation.duplicates import ALL_PAIRS, Dedup, _candidates, duplicates, jaccard, near_pairs
+from train.curation.duplicates import ALL_PAIRS, NO_GRAM, Dedup, candidates, duplicates, jaccard, near_pairs
 from train.curation.leaks import crossings
 from train.curation.runner import over
 from train.errors import Failure, InputError
 
 
 def table(texts: list[str]) -> pa.Table:
-    return pa.table({"id": [f"s:{i:04d}" for i in range(len(texts))], "normal": texts})
+    ids = [f"s:{i:04d}" for i in range(len(texts))]
+    return pa.table({"id": pa.array(ids, pa.string()), "normal": pa.array(texts, pa.string())})
 
 
 def clusters(texts: list[str], runner: str = "native") -> list[str]:
@@ -107,9 +108,32 @@ def test_bands_keep_the_recall_that_is_promised() -> None:
         assert spec.candidate(threshold / 2) < spec.candidate(threshold)
 
 
+def test_candidates_have_a_band_in_common() -> None:
+    """Against the definition, pair by pair, where no bucket is large."""
+    spec, draw = Dedup(), np.random.default_rng(2)
+    signs = draw.integers(0, 4, (60, spec.permutations), dtype=np.uint32)
+    signs[[7, 9]] = NO_GRAM
+    bands = signs.reshape(60, -1, spec.rows)
+    alike = {
+        (a, b)
+        for a, b in combinations(range(60), 2)
+        if (bands[a] == bands[b]).all(axis=1).any() and (a, b) != (7, 9)
+    }
+    assert len(alike) > 100
+    assert {tuple(pair) for pair in candidates(signs, spec).tolist()} == alike
+
+
+@pytest.mark.parametrize(
+    "texts", [[], ["one text alone"], ["!!", "??", "\U0001f600", "\U0001f600 \U0001f600"]]
+)
+def test_texts_without_words_are_near_to_none(texts: list[str]) -> None:
+    assert clusters(texts) == [f"s:{i:04d}" for i in range(len(texts))]
+
+
 @pytest.mark.parametrize("n", [2, ALL_PAIRS, ALL_PAIRS + 1, 5000])
 def test_a_template_of_many_texts_costs_few_pairs(n: int) -> None:
-    pairs = _candidates([np.arange(n)])
+    spec = Dedup()
+    pairs = candidates(np.ones((n, spec.permutations), dtype=np.uint32), spec)
     assert len(pairs) <= max(n * (n - 1) // 2 if n <= ALL_PAIRS else 0, 2 * n)
     assert (pairs[:, 0] < pairs[:, 1]).all()
     assert set(pairs.ravel().tolist()) == set(range(n))

@@ -91,8 +91,8 @@ def test_paraphrases_keep_their_parent(tmp_path: Path) -> None:
 def test_the_budget_holds_for_both(tmp_path: Path) -> None:
     with writer() as pen, told(judges) as judge:
         with pytest.raises(Failure, match="budget"):
-            produce(spec(pen.url, judge.url, tokens=2_500), policy(), [], tmp_path, QUIET)
-        assert 110 * (len(pen.bodies) + len(judge.bodies)) <= 2_500
+            produce(spec(pen.url, judge.url, tokens=2_200), policy(), [], tmp_path, QUIET)
+        assert 110 * (len(pen.bodies) + len(judge.bodies)) <= 2_200
 
 
 def test_a_text_cannot_leave_its_place() -> None:

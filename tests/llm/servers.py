@@ -9,15 +9,18 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
+from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.conftest import CRUEL
+
+Server = TypeVar("Server", bound="Told")
 
 _SERVE = """
 import signal, sys, xllamacpp
@@ -61,6 +64,27 @@ class Told(ThreadingHTTPServer):
         self.answer, self.asked, self.bodies = answer, Counter[str](), list[dict[str, Any]]()
         self.url = f"http://{host}:{self.server_address[1]}/v1"
 
+    def respond(self, asked: Any, text: str, before: int) -> tuple[int, Any, dict[str, str]]:
+        return self.answer(text, before)
+
+
+class Between(Told):
+    """Stands before a real server and hands on what change(text, body) makes of its answers.
+    took: tokens of each answer, as the real server counts them."""
+
+    def __init__(self, to: str, change: Callable[[str, Any], Any]) -> None:
+        super().__init__(lambda text, before: (500, None, {}), "127.0.0.1", whole=False)
+        self.to, self.change, self.took = to, change, list[int]()
+
+    def respond(self, asked: Any, text: str, before: int) -> tuple[int, Any, dict[str, str]]:
+        request = Request(
+            f"{self.to}/chat/completions", json.dumps(asked).encode(), {"content-type": "application/json"}
+        )
+        with urlopen(request) as response:
+            body = json.load(response)
+        self.took.append(body["usage"]["total_tokens"])
+        return 200, self.change(text, body), {}
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: Told
@@ -72,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.bodies.append(asked)
         before = self.server.asked[text]
         self.server.asked[text] += 1
-        status, body, headers = self.server.answer(text, before)
+        status, body, headers = self.server.respond(asked, text, before)
         if body is None:
             return
         content = (body if isinstance(body, str) else json.dumps(body)).encode()
@@ -80,8 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"content-type": "application/json", **headers}.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        with suppress(ConnectionError):  # who asked may have been killed
+            self.end_headers()
+            self.wfile.write(content)
 
     def log_message(self, *told: Any) -> None:
         pass
@@ -94,7 +119,18 @@ def told(
     whole: bool = False,
 ) -> Iterator[Told]:
     """whole: the text is all of the last message, not what stands in it to be judged."""
-    server = Told(answer, host, whole)
+    with _serving(Told(answer, host, whole)) as server:
+        yield server
+
+
+@contextmanager
+def between(to: str, change: Callable[[str, Any], Any]) -> Iterator[Between]:
+    with _serving(Between(to, change)) as server:
+        yield server
+
+
+@contextmanager
+def _serving(server: Server) -> Iterator[Server]:
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

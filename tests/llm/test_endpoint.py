@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.llm.test_prompt import prompt
 from train.errors import InputError
 from train.llm import endpoint
 from train.llm.endpoint import TRIES, Endpoint, is_loopback
+from train.llm.ledger import Budget, Ledger, Spent
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +89,50 @@ def test_a_server_that_asks_for_patience_gets_it() -> None:
         start = time.monotonic()
         assert Endpoint(server.url, "m", "OPENAI_API_KEY").ask(prompt(), "loser").answer
     assert time.monotonic() - start >= 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "counts"),
+    [
+        ((429, {}, {}), False),
+        ((503, {}, {}), False),
+        ((404, {}, {}), False),
+        ((500, {}, {}), True),  # it may have worked on it until it broke
+        ((408, {}, {}), True),
+        ((200, None, {}), True),  # hung up
+        ((200, "not json", {}), True),
+    ],
+)
+def test_what_was_refused_costs_nothing_and_what_broke_the_most_it_can(
+    tmp_path: Path, answer: tuple[int, Any, dict[str, str]], counts: bool
+) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl", Budget(tokens=10**6))
+    with told(lambda text, before: answer) as server:
+        reply = Endpoint(server.url, "m", "OPENAI_API_KEY").ask(prompt(), "loser", ledger=ledger)
+    most = Spent(*prompt().most("loser"))
+    assert ledger.spent == (sum([most] * len(reply.failures), Spent()) if counts else Spent())
+    assert reply.unheard == (answer[1] != "not json")
+
+
+def test_a_server_that_is_not_there_costs_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl", Budget(tokens=10**6))
+    with told(wise) as server:
+        gone = server.url
+    reply = Endpoint(gone, "m", "OPENAI_API_KEY").ask(prompt(), "loser", ledger=ledger)
+    assert reply.unheard
+    assert {*reply.failures} == {"no connection"}
+    assert ledger.spent == Spent()
+
+
+def test_an_answer_is_kept_before_the_ledger_is_told(tmp_path: Path) -> None:
+    """Whoever is killed in between has counted too much, and does not pay again."""
+    ledger, seen = Ledger(tmp_path / "ledger.jsonl", Budget(tokens=10**6)), list[Spent]()
+    with told(wise) as server:
+        Endpoint(server.url, "m", "OPENAI_API_KEY").ask(
+            prompt(), "loser", ledger=ledger, keep=lambda answer: seen.append(ledger.spent)
+        )
+    assert seen == [Spent(*prompt().most("loser"))]
+    assert ledger.spent == Spent(100, 10)
 
 
 def test_a_text_goes_where_it_was_sent_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from train.errors import Failure
 from train.llm.ledger import Budget, Ledger, Price, Spent
 
 
@@ -17,11 +19,24 @@ def test_what_does_not_fit_is_not_reserved(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl", Budget(tokens=100))
     first = ledger.reserve(50, 30)
     assert first is not None
-    assert ledger.reserve(15, 6) is None
     ledger.settle(first, Spent(20, 10))
     assert ledger.reserve(40, 31) is None
     assert ledger.reserve(40, 30) is not None
     assert ledger.spent == Spent(60, 40)
+
+
+def test_what_is_in_flight_is_waited_for(tmp_path: Path) -> None:
+    """A request that fits only if another takes less than it may is asked after it, not refused."""
+    ledger = Ledger(tmp_path / "ledger.jsonl", Budget(tokens=100))
+    first = ledger.reserve(50, 40)
+    assert first is not None
+    with ThreadPoolExecutor(1) as threads:
+        second = threads.submit(ledger.reserve, 50, 40)
+        with pytest.raises(TimeoutError):
+            second.result(0.1)
+        ledger.settle(first, Spent(5, 5))
+        assert second.result(10) is not None
+    assert ledger.spent == Spent(55, 45)
 
 
 def test_a_crash_costs_what_was_in_flight(tmp_path: Path) -> None:
@@ -41,21 +56,34 @@ def test_a_crash_costs_what_was_in_flight(tmp_path: Path) -> None:
     assert Ledger(path, None).spent == Spent(50, 50)
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.booleans()), max_size=40))
-def test_it_is_never_exceeded(requests: list[tuple[int, int, bool]]) -> None:
-    import tempfile
+def test_one_process_spends_at_a_time(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl", Budget(tokens=100))
+    with pytest.raises(Failure, match="another process spends"):
+        Ledger(tmp_path / "ledger.jsonl", Budget(tokens=100))
+    ledger.close()
+    Ledger(tmp_path / "ledger.jsonl", Budget(tokens=100)).close()
 
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.booleans()), max_size=20))
+def test_it_is_never_exceeded(requests: list[tuple[int, int, bool]]) -> None:
+    """Not over many runs either, of which some die with a request in flight."""
+    budget = Budget(cost=0.01, price=Price(prompt=100, completion=200))
     with tempfile.TemporaryDirectory() as folder:
-        budget = Budget(cost=0.01, price=Price(prompt=100, completion=200))
-        ledger = Ledger(Path(folder) / "l", budget)
-        for prompt, completion, settles in requests:
+        path = Path(folder) / "ledger.jsonl"
+        ledger = Ledger(path, budget)
+        for prompt, completion, lives in requests:
             number = ledger.reserve(prompt, completion)
             if number is None:
                 assert budget.of(*_sum(ledger.spent, prompt, completion)) > 0.01
-            elif settles:
+            elif lives:
                 ledger.settle(number, Spent(prompt // 2, completion))
+            else:
+                before = ledger.spent
+                ledger.close()
+                ledger = Ledger(path, budget)
+                assert ledger.spent == before
             assert ledger.said().get("cost", 0) <= 0.01
-        assert Ledger(Path(folder) / "l", budget).spent == ledger.spent
 
 
 def _sum(spent: Spent, prompt: int, completion: int) -> tuple[int, int]:

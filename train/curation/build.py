@@ -195,13 +195,14 @@ def _label(way: Way) -> None:
     spec, policy = way.curation.label, way.curation.policy
     if spec is None:
         return
-    folder = way.setting.of("label")
+    folder = way.setting.of("verdicts")  # beside the stage's shards, which it keeps to itself
     places = {"labellers": {"__all__": {"endpoint", "key_env", "model"}}}
     said = policy.model_dump(mode="json", by_alias=True)
-    stage = Stage("label", 1, spec, hidden=places, beside=said)
+    stage = Stage("label", 2, spec, hidden=places, beside=said)
+    spoken_of = way.curation.data.labels
 
     def work(table: Any) -> Any:
-        return label.label(table, spec, policy, labels(table), folder, way.setting.terminal)
+        return label.label(table, spec, policy, spoken_of, folder, way.setting.terminal)
 
     way.done["label"] = whole(stage, work, label.READS, way.shards, way.setting)
 

@@ -15,6 +15,7 @@ from train.curation.clean import Clean
 from train.curation.contract import Contract
 from train.curation.duplicates import Dedup
 from train.curation.gather import Gathered
+from train.curation.labelling.chosen import ESCALATED
 from train.curation.labelling.spec import Labelling
 from train.curation.language import Language
 from train.curation.people.aggregate import People
@@ -105,6 +106,9 @@ class Curation(Spec):
             ("produce.labels", label) for label in (self.produce.labels if self.produce else None) or ()
         ]
         asked += [("label.labels", label) for label in (self.label.labels if self.label else None) or ()]
+        for label in (self.produce.labels if self.produce else None) or ():
+            if label in known and known[label].tier == ESCALATED:
+                yield f"produce.labels: '{label}' is of tier 3, of which nothing is written"
         for where, label in asked:
             if label not in known:
                 hint = did_you_mean(label, known)

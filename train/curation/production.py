@@ -11,7 +11,7 @@ others: personal data, near-duplicates, splits, and people's eyes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,8 +22,9 @@ from train.curation.labelling.chosen import ESCALATED
 from train.curation.labelling.spec import Labeller
 from train.errors import Failure, Problem
 from train.files import sha256_bytes, write_text
+from train.llm.answers import Answer
 from train.llm.asking import ask_all, best_form, failures_of
-from train.llm.endpoint import Endpoint
+from train.llm.endpoint import Endpoint, Reply
 from train.llm.ledger import Budget, Ledger
 from train.llm.prompt import Prompt
 from train.llm.writing import Writing, task
@@ -170,12 +171,9 @@ def _allowed(
     return {text for text in texts if text in known and max(known[text].said) < 0}
 
 
-def _must_be_answered(endpoint: Endpoint, asked: Sequence[str], known: object, replies: object) -> None:
-    """Nothing is left that the budget had no room for, and something was answered. Raises Failure."""
-    assert isinstance(known, dict) and isinstance(replies, dict)
-    if any(text not in known and text not in replies for text in asked):
-        what = "the budget has no room for the next request"
-        remedy = "raise produce.budget and run the same command: what was answered is kept"
-        raise Failure(Problem(endpoint.name, what, "budget for the most that a request can take", remedy))
-    if asked and not any(text in known for text in asked):
+def _must_be_answered(
+    endpoint: Endpoint, asked: Sequence[str], known: Mapping[str, Answer], replies: Mapping[str, Reply]
+) -> None:
+    """Raises Failure where nothing was answered."""
+    if asked and not known:
         raise Failure(Problem(endpoint.name, f"gave no answer: {failures_of([*replies.values()])}"))

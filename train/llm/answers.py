@@ -7,6 +7,7 @@ is written.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,7 +19,8 @@ from train.files import cache_folder, make_folder, sha256_bytes
 
 @dataclass(frozen=True)
 class Answer:
-    """said: of a verdict the log-odds of each label; tokens: those that it cost."""
+    """said: of a verdict the log-odds of each label; tokens: those that it cost, or where the server does not
+    say, the most that it can have cost."""
 
     said: Sequence[Any]
     prompt_tokens: int
@@ -53,6 +55,7 @@ class Answers:
         line = json.dumps({"text": _hash(text), **asdict(answer)}) + "\n"
         with self._lock:
             self._file.write(line.encode())
+            os.fsync(self._file.fileno())
             self._found[_hash(text)] = answer
 
     def close(self) -> None:

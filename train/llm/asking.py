@@ -4,10 +4,11 @@ answered, so that a killed run pays for none twice, and equal texts are asked ab
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from threading import Event
+from typing import get_args
 
 from train.errors import Failure, Interrupted, Problem
 from train.files import canonical_json, sha256_bytes
@@ -20,6 +21,8 @@ from train.signals import StopSignals
 from train.terminal import Terminal
 
 PLAIN = "The library opens at nine."  # asked first: it tells what the endpoint can do
+SILENT = 8
+"""Texts in a row on which nothing was heard, after which no more are asked."""
 
 
 def ask_all(
@@ -28,30 +31,33 @@ def ask_all(
     texts: Sequence[str],
     at_once: int,
     terminal: Terminal,
-    most_lost: float = 1,
+    most_lost: float | None = None,
     ledger: Ledger | None = None,
 ) -> tuple[dict[str, Answer], dict[str, Reply]]:
     """(answers by text, earlier ones included; the replies to what had to be asked, by text).
 
-    most_lost: share of texts without a verdict from which on it fails. Where the ledger's budget has no room
-    for a text, nothing more is asked, and texts are missing from both.
+    most_lost: share of texts that may be without a verdict, for whatever reason. None: any number, since a
+    model may refuse or babble, but something must have been heard about each: an outage is no verdict.
 
-    Raises Failure as soon as too many texts have no verdict, Interrupted where a signal cut it short; the
-    same call again pays for no verdict twice.
+    Raises Failure as soon as too many texts have no verdict, the endpoint is silent or the ledger's budget
+    has no room, Interrupted where a signal cut it short; the same call again pays for no verdict twice.
     """
-    answers, over, lost = _answers(endpoint, prompt), Event(), 0
+    answers, over = _answers(endpoint, prompt), Event()
     replies: dict[str, Reply] = {}
     known = {text: answer for text in texts if (answer := answers.get(text))}
+    lost = silent = 0
+    broke = False
 
-    def ask(text: str) -> Reply:
+    def ask(text: str) -> Reply | None:
         if over.is_set():
-            return Reply(None, broke=True)
-        reply = endpoint.ask(prompt, text, lambda: bool(stop) or over.is_set(), ledger)
-        if reply.answer:
-            answers.keep(text, reply.answer)
-        if reply.broke:
-            over.set()
-        return reply
+            return None
+        return endpoint.ask(
+            prompt,
+            text,
+            lambda: bool(stop) or over.is_set(),
+            ledger,
+            lambda answer: answers.keep(text, answer),
+        )
 
     with (
         StopSignals() as stop,
@@ -64,20 +70,51 @@ def ask_all(
                 if stop:
                     raise Interrupted(stop.received or 2, "stopped; the same command goes on from here")
                 reply = done.result()
+                if reply is None:
+                    continue
                 if reply.broke:
+                    broke = True
+                    over.set()
                     continue
                 replies[asked[done]] = reply
                 if reply.answer:
                     known[asked[done]] = reply.answer
                 lost += reply.answer is None
-                if lost > most_lost * len(texts):
+                silent = silent + 1 if reply.unheard else 0
+                if most_lost is not None and lost > most_lost * len(texts):
                     raise Failure(_too_few(endpoint, lost, len(texts), list(replies.values()), most_lost))
+                if silent == SILENT:
+                    over.set()
                 advance(1)
         finally:
             over.set()
             threads.shutdown(cancel_futures=True)
             answers.close()
+    heard = {text for text, reply in replies.items() if not (reply.unheard and most_lost is None)}
+    if left := len({*texts} - {*known} - heard):
+        raise Failure(
+            _no_room(endpoint, left, ledger) if ledger and broke else _silent(endpoint, left, replies)
+        )
     return known, replies
+
+
+def _no_room(endpoint: Endpoint, left: int, ledger: Ledger) -> Problem:
+    return Problem(
+        endpoint.name,
+        f"the budget has no room for the next request; {left:,} texts are left ({ledger} spent)",
+        "budget for the most that a request can take",
+        "raise `budget` and run the same command: what was answered is kept and not paid for again",
+    )
+
+
+def _silent(endpoint: Endpoint, left: int, replies: Mapping[str, Reply]) -> Problem:
+    why = failures_of([reply for reply in replies.values() if reply.unheard])
+    return Problem(
+        endpoint.name,
+        f"{left:,} texts are left on which nothing was heard: {why}",
+        "an answer about each text, if only a refusal",
+        "when the server is well, the same command again: what was answered is kept",
+    )
 
 
 def _too_few(
@@ -98,27 +135,28 @@ def failures_of(replies: Sequence[Reply]) -> str:
 
 
 def best_form(
-    endpoint: Endpoint, policy: Policy, labels: Sequence[str], ledger: Ledger | None = None
+    endpoint: Endpoint,
+    policy: Policy,
+    labels: Sequence[str],
+    ledger: Ledger | None = None,
+    forms: Sequence[Form] = get_args(Form),
 ) -> Form:
-    """How the endpoint answers best: with log-probabilities, else with a stated number. Raises Failure."""
-    forms: tuple[Form, ...] = ("yes-no", "percent")
+    """The first of `forms` in which the endpoint answers. Raises Failure."""
     prompts = {form: Prompt(policy, labels, form) for form in forms}
     for form, prompt in prompts.items():
         with closing(_answers(endpoint, prompt)) as answers:
             if answers.get(PLAIN):
                 return form
-    quiet = Terminal(speaks=False)
+    failed: list[Reply] = []
     for form, prompt in prompts.items():
-        known, replies = ask_all(endpoint, prompt, [PLAIN], 1, quiet, ledger=ledger)
+        known, replies = ask_all(endpoint, prompt, [PLAIN], 1, Terminal(speaks=False), 1, ledger)
         if known:
             return form
-        if not replies:
-            break
-    why = failures_of(list(replies.values())) or "the budget has no room to ask"
+        failed = [*replies.values()]
     raise Failure(
         Problem(
             endpoint.name,
-            f"gives no verdict on a plain text: {why}",
+            f"gives no verdict on a plain text: {failures_of(failed)}",
             "chat completions that keep to a JSON schema",
             "look at the server's own log; is the endpoint, the model and the key right?",
         )

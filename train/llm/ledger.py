@@ -1,22 +1,25 @@
 """What a budget was spent on, and whether the next request still fits it. A stop is exact: nothing is sent
 whose worst case would go beyond the budget, whatever happens to the process.
 
-Before a request its worst case is written down as reserved; after it, what it took in fact. A reservation
+Before a request its worst case is on the disk as reserved; after it, what it took in fact. A reservation
 that was never settled (the process was killed) counts in full for ever: the server may have answered.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Condition
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from train.errors import Failure, Problem
 from train.files import make_folder
 from train.spec import Spec
 
@@ -64,36 +67,53 @@ class Spent:
 
 
 class Ledger:
-    """A file of reservations and settlements, one JSON a line, appended to. Threads may use it together."""
+    """A file of reservations and settlements, one JSON a line, appended to. Threads may use it together, and
+    one process at a time: what it may spend must not be spent beside it."""
 
     def __init__(self, path: Path, budget: Budget | None) -> None:
-        """Raises OSError where the file cannot be written."""
+        """Raises Failure where another process spends from it, OSError where it cannot be written."""
         make_folder(path.parent, mode=0o700)
         self.budget = budget
         self._open: dict[int, Spent] = {}
+        self._in_flight: set[int] = set()
         self._settled = Spent()
-        self._lock = Lock()
-        lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        self._changed = Condition()
+        self._file = path.open("ab", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            what = "another process spends from this budget"
+            raise Failure(Problem(str(path), what, "one at a time", "wait until it has ended")) from error
+        lines = path.read_bytes().split(b"\n")
         for line in lines[:-1]:
             with suppress(ValueError, KeyError):  # a line that was cut when a process was killed
                 self._note(json.loads(line))
         self._next = max(self._open, default=-1) + 1
-        self._file = path.open("ab", buffering=0)
         if lines[-1]:
             self._file.write(b"\n")
 
     def reserve(self, prompt: int, completion: int) -> int | None:
-        """A number to settle with, or None: it does not fit what is left. Both are the most it can take."""
-        with self._lock:
-            if not self._fits(self.spent + Spent(prompt, completion)):
-                return None
+        """A number to settle with, or None: it does not fit what is left. Both are the most it can take.
+
+        While requests are in flight that may yet take less than is reserved for them, it waits: how many are
+        asked at once does not decide how far a budget goes. Whoever reserves must settle.
+        """
+        with self._changed:
+            while not self._fits(self.spent + Spent(prompt, completion)):
+                if not self._in_flight:
+                    return None
+                self._changed.wait()
             number, self._next = self._next, self._next + 1
             self._write({"reserve": number, "prompt": prompt, "completion": completion})
+            self._in_flight.add(number)
             return number
 
     def settle(self, number: int, spent: Spent) -> None:
         """What the request of a reservation took in fact."""
-        with self._lock:
+        with self._changed:
+            self._in_flight.discard(number)
+            self._changed.notify_all()
             self._write({"settle": number, "prompt": spent.prompt, "completion": spent.completion})
 
     @property
@@ -108,6 +128,9 @@ class Ledger:
             said["cost"] = round(self.budget.of(spent.prompt, spent.completion), 6)
         return said
 
+    def __str__(self) -> str:
+        return ", ".join(f"{value:,} {what.replace('_', ' ')}" for what, value in self.said().items())
+
     def close(self) -> None:
         self._file.close()
 
@@ -120,6 +143,7 @@ class Ledger:
 
     def _write(self, line: dict[str, int]) -> None:
         self._file.write((json.dumps(line) + "\n").encode())
+        os.fsync(self._file.fileno())
         self._note(line)
 
     def _note(self, line: Mapping[str, int]) -> None:

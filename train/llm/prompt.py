@@ -12,9 +12,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from train.example import TURN
 from train.files import canonical_json, sha256_bytes
@@ -66,8 +66,8 @@ class _Choice(BaseModel):
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int = Field(gt=0)
+    completion_tokens: int = Field(ge=0)
 
 
 class Completion(BaseModel):
@@ -75,6 +75,15 @@ class Completion(BaseModel):
 
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
+    """None where the server does not say, or says what cannot be."""
+
+    @field_validator("usage", mode="wrap")
+    @classmethod
+    def _believable(cls, said: Any, read: ValidatorFunctionWrapHandler) -> _Usage | None:
+        try:
+            return cast("_Usage | None", read(said))
+        except ValidationError:
+            return None
 
 
 class NoVerdict(ValueError):

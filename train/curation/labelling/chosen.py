@@ -17,17 +17,18 @@ GOLD_SPLITS = ("dev", "calibration")
 
 
 def chosen(
-    ids: np.ndarray, split: np.ndarray, cells: np.ndarray, spec: Labelling
+    ids: np.ndarray, split: np.ndarray, real: np.ndarray, cells: np.ndarray, spec: Labelling
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(rows to fill, gold rows), positions ascending. ids, split: str [n]; cells: float [n, L] of the labels
-    that are asked for, NaN unknown.
+    """(rows to fill, gold rows), positions ascending. ids, split: str [n]; real: bool [n]; cells: float
+    [n, L] of the labels that are asked for, NaN unknown.
 
-    Which rows is a function of (seed, id): one row more in the data moves nobody.
+    Which rows is a function of (seed, id): one row more in the data moves nobody. Synthetic rows are neither:
+    how well a model judges texts that were written to be clear says nothing of how well it judges others.
     """
     order = np.array([hashed("label", spec.seed, id) for id in ids], dtype=np.uint64)
-    unknown = np.flatnonzero((split == "train") & np.isnan(cells).any(axis=1))
+    unknown = np.flatnonzero((split == "train") & real & np.isnan(cells).any(axis=1))
     fill = unknown[np.argsort(order[unknown], kind="stable")][: spec.rows]
-    held = np.isin(split, GOLD_SPLITS)
+    held = np.isin(split, GOLD_SPLITS) & real
     gold: set[int] = set()
     for column in range(cells.shape[1]):
         for side in (cells[:, column] > 0.5, cells[:, column] < 0.5):
@@ -51,3 +52,16 @@ def escalated(labels: Sequence[str], cells: np.ndarray, policy: Policy, cautious
     harmful = (cells > 0.5).any(axis=1)
     unclear = np.isnan(cells).all(axis=1)
     return said | (np.isnan(cells[:, grave]).any(axis=1) & (harmful | unclear))
+
+
+def kept_here(
+    labels: Sequence[str], cells: np.ndarray, policy: Policy, alike: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Rows whose text must not leave this machine, bool [n]: those that tier 3 may hold for, and those that
+    are like one it does hold for. alike: str [n] each, such as cluster (the same text, or nearly) and group
+    (a thread, whose later messages repeat the earlier ones)."""
+    grave = escalated(labels, cells, policy, cautious=False)
+    found = escalated(labels, cells, policy)
+    for of in alike:
+        found = found | np.isin(of, of[grave])
+    return np.asarray(found)

@@ -6,14 +6,16 @@ Every gold row is judged by a calibration fitted on other groups, so that what i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from train.curation.labelling.spec import Acceptance
-from train.evaluation.bounds import upper
+from train.curation.people.agreement import alpha
+from train.evaluation.bounds import design_effect, upper
 from train.evaluation.calibration import FOLDABLE, FOLDS, Calibration, choose
+from train.evaluation.intervals import clopper_pearson
 from train.evaluation.metrics import ENOUGH
 
 
@@ -32,37 +34,62 @@ def judge(
     """targets: people's cells, float [n], all known; logits: verdicts, float [n], NaN where none came;
     groups, languages: str [n]. A row without a verdict is no row: how many there are is told."""
     heard = ~np.isnan(logits) & (targets != 0.5)
-    y, z = targets[heard], logits[heard]
+    y, z, group = targets[heard], logits[heard], groups[heard]
     positive = y > 0.5
     found: dict[str, Any] = {"gold": len(targets), "heard": int(heard.sum())}
     if min(positive.sum(), (~positive).sum()) < ENOUGH:
         return Judgement(Calibration(), False, found | {"accepted": False, "why": "too few gold rows"})
-    fits = choose(y, z, groups[heard], FOLDABLE)
-    flagged = _out_of_fold(y, z, groups[heard]) > 0.5
+    flagged = _out_of_fold(y, z, group) > 0.5
     by = {"all": np.full(len(y), True)} | {
         lang: languages[heard] == lang for lang in sorted({*languages[heard]})
     }
     found["confusion"] = {name: _confusion(positive[rows], flagged[rows]) for name, rows in by.items()}
-    whole = found["confusion"]["all"]
-    bounds = {"precision": _least(whole["tp"], whole["fp"]), "recall": _least(whole["tp"], whole["fn"])}
-    short = [f"{name} is at least {low:.2f}" for name, low in bounds.items() if low < getattr(accept, name)]
-    found |= {"least": {name: round(low, 4) for name, low in bounds.items()}, "accepted": not short}
-    return Judgement(fits, not short, found | ({"why": ", ".join(short)} if short else {}))
+    least = {
+        "precision": _least(positive[flagged], group[flagged]),
+        "recall": _least(flagged[positive], group[positive]),
+    }
+    short = [f"{name} is at least {low:.2f}" for name, low in least.items() if low < getattr(accept, name)]
+    found |= {"least": {name: round(low, 4) for name, low in least.items()}, "accepted": not short}
+    found |= {"why": ", ".join(short)} if short else {}
+    return Judgement(choose(y, z, group, FOLDABLE), not short, found)
 
 
-def _least(right: int, wrong: int) -> float:
-    """One-sided 95% exact (Clopper-Pearson) lower bound of right / (right + wrong)."""
-    n = right + wrong
-    return 1 - upper(wrong, n) if n else 0.0
+def agreement(verdicts: Mapping[str, np.ndarray], ids: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    """Krippendorff's alpha among labellers about one label, as they came: yes above even odds. verdicts:
+    log-odds, float [n], by labeller; ids, groups: str [n]."""
+    said = np.concatenate([np.where(np.isnan(z), np.nan, z > 0) for z in verdicts.values()])
+    return asdict(alpha(np.tile(ids, len(verdicts)), said, np.tile(groups, len(verdicts)), "nominal"))
 
 
-def _confusion(positive: np.ndarray, flagged: np.ndarray) -> dict[str, int]:
+def _least(right: np.ndarray, groups: np.ndarray) -> float:
+    """One-sided 95% lower bound of a share, exact (Clopper-Pearson) for as many texts as these are worth:
+    those of one group count for less. right: bool [n]; groups: str [n]."""
+    if not len(right):
+        return 0.0
+    wrong = (~right).astype(np.float64)
+    effect = design_effect(wrong, groups, float(wrong.mean()))
+    return 1 - upper(wrong.sum() / effect, len(right) / effect)
+
+
+def _confusion(positive: np.ndarray, flagged: np.ndarray) -> dict[str, Any]:
+    """Counts, and what they make of precision and recall."""
+    hits = int((positive & flagged).sum())
     return {
-        "tp": int((positive & flagged).sum()),
+        "tp": hits,
         "fp": int((~positive & flagged).sum()),
         "fn": int((positive & ~flagged).sum()),
         "tn": int((~positive & ~flagged).sum()),
+        "precision": _share(hits, int(flagged.sum())),
+        "recall": _share(hits, int(positive.sum())),
     }
+
+
+def _share(hits: int, n: int) -> dict[str, Any]:
+    """A share with its exact 95% interval; without either below ENOUGH texts: insufficient."""
+    if n < ENOUGH:
+        return {"n": n, "value": None, "interval": None}
+    interval = [round(bound, 4) for bound in clopper_pearson(hits, n, 0.95)]
+    return {"n": n, "value": round(hits / n, 4), "interval": interval}
 
 
 def _out_of_fold(y: np.ndarray, z: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -78,13 +105,15 @@ def _out_of_fold(y: np.ndarray, z: np.ndarray, groups: np.ndarray) -> np.ndarray
 
 def filled(
     verdicts: Mapping[str, np.ndarray], judgements: Mapping[str, Sequence[Judgement]], column: int
-) -> tuple[np.ndarray, str | None]:
-    """(the mean of accepted labellers' calibrated probabilities, float [n], NaN where none says anything;
-    their names). verdicts: log-odds [n, L] by labeller; column: of the label."""
-    used = sorted(name for name, of in judgements.items() if of[column].accepted)
-    if not used:
-        return np.full(len(next(iter(verdicts.values()))), np.nan), None
-    said = np.column_stack([judgements[name][column].calibration(verdicts[name][:, column]) for name in used])
-    counted = (~np.isnan(said)).sum(axis=1)
-    mean = np.divide(np.nansum(said, axis=1), counted, out=np.full(len(said), np.nan), where=counted > 0)
-    return mean, ", ".join(used)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of n rows: (the mean of accepted labellers' calibrated probabilities, float, NaN where none says
+    anything; the names of those that do, str, null where none). verdicts: log-odds [n, L] by labeller;
+    column: of the label."""
+    used = sorted(name for name in verdicts if judgements[name][column].accepted)
+    said = np.array([judgements[name][column].calibration(verdicts[name][:, column]) for name in used])
+    said = said.reshape(len(used), len(next(iter(verdicts.values()))))
+    known = ~np.isnan(said)
+    count = known.sum(axis=0)
+    mean = np.divide(np.nansum(said, axis=0), count, out=np.full(len(count), np.nan), where=count > 0)
+    names = [", ".join(np.array(used)[row]) or None for row in known.T] if used else [None] * len(count)
+    return mean, np.array(names, dtype=object)

@@ -3,23 +3,27 @@ file)."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from train.llm.ledger import Budget
+from train.llm.prompt import Form
 from train.spec import Seed, Spec
 
 
 class Labeller(Spec):
     """A model behind an OpenAI-compatible endpoint."""
 
-    endpoint: str
+    endpoint: str = Field(pattern=r"^https?://[^/\s]")
     """Its address, such as http://127.0.0.1:8080/v1."""
     model: str
     """The name that it goes by there."""
     key_env: str = "OPENAI_API_KEY"
     """The variable that holds the endpoint's key; one on this machine can do without."""
+    form: Literal["auto"] | Form = "auto"
+    """yes-no: the score is read from log-probabilities; percent: the model states a number; auto: yes-no
+    where the endpoint gives log-probabilities, which is asked once, else percent."""
     samples: int = Field(default=1, ge=1, le=32)
     """Answers to each text, whose log-odds are averaged."""
     temperature: float = Field(default=0, ge=0, le=2)
@@ -45,14 +49,18 @@ class Acceptance(Spec):
 
 
 class Labelling(Spec):
+    """Language models that fill cells nobody knows."""
+
     labellers: dict[str, Labeller] = Field(min_length=1)
     """By a name of yours."""
     labels: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Labels that are asked for; default: all that sources speak of."""
     rows: int = Field(default=1000, ge=1)
-    """Training rows with an unknown cell that are asked about, drawn by (seed, id)."""
+    """Real training rows with an unknown cell that are asked about, drawn by (seed, id); after the gold rows,
+    and only of a labeller that was accepted for some label."""
     gold: int = Field(default=100, ge=30)
-    """Positive and negative rows of dev and calibration that people labelled, of each label, to judge by."""
+    """Positive and negative real rows of dev and calibration that people labelled, of each label, to judge
+    by."""
     seed: Seed = 1
     at_once: int = Field(default=4, ge=1, le=256)
     """Requests in flight."""

@@ -4,13 +4,13 @@
     .venv/bin/python scripts/bench_dedup.py [--rows 1000000] [--runner native] [--runner ray] [--datasketch
     50000] [--json]
 
-Texts have 8 to 40 words, drawn by Zipf's law from 50,000 made-up ones. Every twentieth is followed by a copy:
-exact, with a word changed, with two words added, or in other case and punctuation; and every twentieth by a
-text that shares half of its words, which is no duplicate. What is planted has the similarity that it has: a
-pair counts as near where the 5-gram sets say so (threshold .7), which is computed, not assumed. Each way runs
-in a process of its own, whose peak memory is measured with that of its children. datasketch's MinHashLSH with
-as many permutations and the same threshold sees the first rows only; its time for all is extrapolated, and
-said so.
+Texts have 5 to 40 words, drawn by Zipf's law from 50,000 made-up ones, in random order. Every tenth has a
+copy somewhere: exact, in other case and punctuation, with one or two words added, or with up to a third of
+its words changed. So many copies are near, and many are hard negatives, just below the threshold of .7: which
+ones is computed from their 5-gram sets, not assumed. Each way runs in a process of its own, whose peak memory
+is measured with that of its children (memory they share is counted once). datasketch's MinHashLSH, given the
+same sets, as many permutations and the same threshold, sees fewer rows, made in the same way; its time for
+all is extrapolated, and said so.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from itertools import accumulate
 from threading import Event, Thread
 from typing import Any
 
 import psutil
 
 WORDS = 50_000
-EVERY = 20
+EVERY = 10
+NARROW = ((0.5, 0.6), (0.6, 0.7), (0.7, 0.75), (0.75, 0.8), (0.8, 0.9), (0.9, 1.0))
+"""Similarities between which the planted pairs that were joined are counted."""
 
 
 def texts(rows: int, seed: int = 1) -> tuple[list[str], list[tuple[int, int, str]]]:
@@ -37,31 +40,29 @@ def texts(rows: int, seed: int = 1) -> tuple[list[str], list[tuple[int, int, str
     draw = random.Random(seed)
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["".join(draw.choices(letters, k=draw.randint(3, 9))) for _ in range(WORDS)]
-    cumulated = []
-    total = 0.0
-    for rank in range(1, WORDS + 1):
-        total += 1 / rank
-        cumulated.append(total)
+    cumulated = list(accumulate(1 / rank for rank in range(1, WORDS + 1)))
     made: list[str] = []
     planted: list[tuple[int, int, str]] = []
+    place = draw.sample(range(rows), rows)
     while len(made) < rows:
-        said = draw.choices(words, cum_weights=cumulated, k=draw.randint(8, 40))
+        said = draw.choices(words, cum_weights=cumulated, k=draw.randint(5, 40))
         made.append(" ".join(said))
-        at, which = len(made) - 1, draw.randrange(EVERY)
-        if which == 0 and len(made) < rows:
-            kind = draw.choice(["exact", "changed", "added", "dressed"])
-            copy = list(said)
-            if kind == "changed":
-                copy[draw.randrange(len(copy))] = draw.choice(words)
-            elif kind == "added":
-                copy += draw.choices(words, k=2)
-            text = " ".join(copy)
-            made.append(text.upper() + "!!! \U0001f600" if kind == "dressed" else text)
-            planted.append((at, at + 1, kind))
-        elif which == 1 and len(made) < rows:
-            half = said[: len(said) // 2] + draw.choices(words, k=len(said) - len(said) // 2)
-            made.append(" ".join(half))
-    return made, planted
+        if len(made) < rows and draw.randrange(EVERY) == 0:
+            kind = draw.choice(["exact", "dressed", "added", "changed", "changed"])
+            planted.append((place[len(made) - 1], place[len(made)], kind))
+            made.append(copied(said, kind, words, draw))
+    return [text for _, text in sorted(zip(place, made, strict=True))], planted
+
+
+def copied(said: list[str], kind: str, words: list[str], draw: random.Random) -> str:
+    copy = list(said)
+    if kind == "added":
+        copy += draw.choices(words, k=draw.randint(1, 2))
+    elif kind == "changed":
+        for at in draw.sample(range(len(copy)), draw.randint(1, max(1, len(copy) // 3))):
+            copy[at] = draw.choice(words)
+    text = " ".join(copy)
+    return f"{text.upper()}!!! \U0001f600" if kind == "dressed" else text
 
 
 def ours(said: list[str], runner: str) -> list[tuple[int, int]]:
@@ -78,16 +79,17 @@ def ours(said: list[str], runner: str) -> list[tuple[int, int]]:
 
 
 def datasketch(said: list[str]) -> list[tuple[int, int]]:
+    import numpy as np
     from datasketch import MinHash, MinHashLSH
 
-    from train.data.values import collapsed
+    from train.suites.overlap import grams
 
+    _, code, size = grams(said)
     index = MinHashLSH(threshold=0.7, num_perm=128)
     found = []
-    for at, text in enumerate(said):
-        whole = collapsed(text)
+    for at, own in enumerate(np.split(code, np.cumsum(size)[:-1])):
         sketch = MinHash(num_perm=128)
-        sketch.update_batch([whole[i : i + 5].encode() for i in range(max(1, len(whole) - 4))])
+        sketch.update_batch([gram.tobytes() for gram in own])
         found += [(int(other), at) for other in index.query(sketch)]
         index.insert(str(at), sketch)
     return found
@@ -101,11 +103,11 @@ def measured(work: Callable[..., Any], *given: Any) -> tuple[Any, float, float]:
     peak, over = [0.0], Event()
 
     def watch() -> None:
-        while not over.wait(0.2):
+        while not over.wait(0.5):
             try:
                 tree = psutil.Process(process.pid)
                 family = [tree, *tree.children(recursive=True)]
-                peak[0] = max(peak[0], sum(_unshared(one) for one in family) / 2**20)
+                peak[0] = max(peak[0], sum(one.memory_full_info().pss for one in family) / 2**20)
             except psutil.Error:
                 continue
 
@@ -118,12 +120,6 @@ def measured(work: Callable[..., Any], *given: Any) -> tuple[Any, float, float]:
     return result, seconds, peak[0]
 
 
-def _unshared(process: psutil.Process) -> int:
-    """Of Ray's shared store each process would count all."""
-    memory = process.memory_info()
-    return int(memory.rss - getattr(memory, "shared", 0))
-
-
 def _run(pipe: Any, work: Callable[..., Any], given: tuple[Any, ...]) -> None:
     start = time.perf_counter()
     result = work(*given)
@@ -133,38 +129,39 @@ def _run(pipe: Any, work: Callable[..., Any], given: tuple[Any, ...]) -> None:
 def judged(
     said: list[str], planted: list[tuple[int, int, str]], pairs: list[tuple[int, int]]
 ) -> dict[str, Any]:
-    """Recall of planted pairs that are near, by kind; precision of clusters as the share of rows joined to a
-    row that they are near to, directly or through others: here a planted copy."""
+    """Of planted pairs, by similarity and by kind, the share that is in one cluster; precision: of the pairs
+    that make the clusters (a row and the first one of its cluster), the share that is near."""
     import numpy as np
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    from train.curation.duplicates import Dedup, jaccard
+    from train.curation.duplicates import Dedup
 
-    n = len(said)
-    edges = np.array(pairs or [(0, 0)])
-    graph = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(n, n))
+    n, least = len(said), Dedup().threshold
+    joined = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(joined), bool), (joined[:, 0], joined[:, 1])), shape=(n, n))
     _, of = connected_components(graph, directed=False)
-    a, b = np.array([p[0] for p in planted]), np.array([p[1] for p in planted])
-    near = np.concatenate([jaccard(said, a[i : i + 5000], b[i : i + 5000]) for i in range(0, len(a), 5000)])
-    is_near = near >= Dedup().threshold
-    kinds = np.array([p[2] for p in planted])
-    hit = of[a] == of[b]
-    recall = {kind: _share(hit[is_near & (kinds == kind)]) for kind in sorted({*kinds})}
-    sizes = np.bincount(of)
-    joined = [(int(x), int(y)) for x, y in edges if x != y]
-    x, y = (np.array([pair[i] for pair in joined], dtype=np.int64) for i in (0, 1))
-    true = np.concatenate(
-        [jaccard(said, x[i : i + 5000], y[i : i + 5000]) for i in range(0, len(x), 5000)] or [near[:0]]
-    )
+    a, b = np.array([pair[:2] for pair in planted]).T
+    kinds = np.array([kind for _, _, kind in planted])
+    similarity, hit = _similarities(said, a, b), of[a] == of[b]
+    near = similarity >= least
+    between = {f"{low} to {high}": (low <= similarity) & (similarity < high) for low, high in NARROW}
     return {
-        "planted_near": int(is_near.sum()),
-        "recall": _share(hit[is_near]),
-        "recall_by_kind": recall,
-        "joined_pairs": len(joined),
-        "precision": _share(true >= Dedup().threshold),
-        "clusters": int((sizes > 1).sum()),
+        "recall": _share(hit[near]),
+        "recall_by_kind": {kind: _share(hit[near & (kinds == kind)]) for kind in sorted({*kinds})},
+        "joined_by_similarity": {name: _share(hit[rows]) for name, rows in between.items()},
+        "precision": _share(_similarities(said, *joined.T) >= least),
+        "clusters": int((np.bincount(of) > 1).sum()),
     }
+
+
+def _similarities(said: list[str], a: Any, b: Any) -> Any:
+    import numpy as np
+
+    from train.curation.duplicates import BATCH, jaccard
+
+    parts = [jaccard(said, a[i : i + BATCH], b[i : i + BATCH]) for i in range(0, len(a), BATCH)]
+    return np.concatenate([np.empty(0), *parts])
 
 
 def _share(hits: Any) -> dict[str, Any]:
@@ -178,6 +175,8 @@ def _share(hits: Any) -> dict[str, Any]:
 
 
 def _told(share: dict[str, Any]) -> str:
+    if not share["n"]:
+        return "none"
     return f"{share['value']:.4f} ({share['low']:.4f} to {share['high']:.4f}, n = {share['n']:,})"
 
 
@@ -198,18 +197,19 @@ def main() -> int:
         document["ways"][runner] = {"seconds": seconds, "peak_mb": peak} | judged(said, planted, pairs)
         print(f"{runner}: {seconds:.0f} s, {peak:,.0f} MB at most", file=sys.stderr, flush=True)
     if options.datasketch:
-        part = said[: options.datasketch]
-        mine = [p for p in planted if p[1] < len(part)]
+        part, planted = texts(options.datasketch)
         pairs, seconds, peak = measured(datasketch, part)
-        way = {"seconds": seconds, "peak_mb": peak} | judged(part, mine, pairs)
+        way = {"seconds": seconds, "peak_mb": peak} | judged(part, planted, pairs)
         way["extrapolated_seconds"] = seconds * len(said) / len(part)
-        document["ways"][f"datasketch, first {len(part):,} rows"] = way
+        document["ways"][f"datasketch, {len(part):,} rows"] = way
     if options.json:
         print(json.dumps(document, indent=2))
         return 0
     for name, way in document["ways"].items():
         found = ", ".join(f"{what} {_told(way[what])}" for what in ("recall", "precision"))
         print(f"{name}: {way['seconds']:.1f} s, {way['peak_mb']:,.0f} MB at most; {found}")
+        for narrow, share in way["joined_by_similarity"].items():
+            print(f"    joined of planted pairs of similarity {narrow}: {_told(share)}")
         if "extrapolated_seconds" in way:
             print(f"    extrapolated to all rows: {way['extrapolated_seconds']:,.0f} s")
     return 0

@@ -512,3 +512,17 @@ def spent_of(tmp_path: Path) -> int:
             settled += tokens
             del open_[line["settle"]]
     return settled + sum(open_.values())
+
+
+def test_the_verb_says_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.curation.curations import CURATION, written
+    from train.cli import main
+
+    with told(knowing) as server:
+        asked = {"labellers": {"one": {"endpoint": server.url, "model": "m"}}, "labels": ["harassment"]}
+        section = json.dumps(asked | {"rows": 10, "gold": 30, "budget": {"tokens": 10**8}})
+        path = written(tmp_path / "in", CURATION + f"label: {section}\n")
+        assert main(["data", "label", str(path), "--to", str(tmp_path / "to")]) == 0
+    said = capsys.readouterr().err
+    assert "one harassment: not used" in said
+    assert "one: answers of " in said

@@ -67,8 +67,8 @@ def add(verbs: Verbs) -> None:
             "--runner",
             default="native",
             metavar="R",
-            help="native (this machine, default), ray (begun on this machine), or a cluster's "
-            "ray://HOST:10001, whose machines all see DIR",
+            help="native (this machine, default), ray (begun on this machine), or HOST:6379, a cluster that "
+            "this machine is part of and whose machines all see DIR",
         )
         stage.add_argument(
             "--shard-rows",

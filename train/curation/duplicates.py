@@ -11,13 +11,13 @@ cluster may be further apart than the threshold, but no two near rows that were 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
-from train.curation.runner import use
+from train.curation.runner import NATIVE, use
 from train.data.values import collapsed
 from train.spec import Seed, Spec
 
@@ -33,6 +33,7 @@ ALL_PAIRS = 8
 with the one before, so that a template of a million texts costs two million pairs, not a trillion."""
 READS = ("id", "normal")
 BATCH = 10_000
+NO_GRAM = np.uint32(2**32 - 1)
 _SURE = 3.0
 """Standard errors by which signatures may lie below the threshold and the sets still be compared."""
 
@@ -66,23 +67,23 @@ def duplicates(table: pa.Table, spec: Dedup, runner: str) -> tuple[pa.Table, Cou
     """New columns `duplicate_of`, the first row whose text reads the same, null for that row itself; and
     `cluster`, the smallest id of the rows that are near, directly or through others."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    ids = np.asarray(table.column("id").to_numpy(zero_copy_only=False), dtype=object)
+    n, ids = table.num_rows, table.column("id")
     texts = [collapsed(text) for text in table.column("normal").to_pylist()]
     first = _first_alike(texts)
-    own = np.flatnonzero(first == np.arange(len(first)))
-    pairs, counts = near_pairs([texts[i] for i in own], spec, runner)
-    pairs = own[pairs]
-    n = len(ids)
-    edges = np.concatenate([pairs, np.column_stack([np.arange(n), first])])
-    graph = coo_array((np.ones(len(edges), dtype=bool), (edges[:, 0], edges[:, 1])), shape=(n, n))
-    k, of = connected_components(graph, directed=False)
-    smallest = np.lexsort((ids.astype(str), of))
-    names = ids[smallest[np.flatnonzero(np.diff(of[smallest], prepend=-1))]]
-    sizes = np.bincount(of, minlength=k)
     copies = first != np.arange(n)
+    own = np.flatnonzero(~copies)
+    pairs, counts = near_pairs([texts[i] for i in own], spec, runner)
+    edges = np.concatenate([own[pairs], np.column_stack([np.arange(n), first])])
+    graph = coo_array((np.ones(len(edges), dtype=bool), (edges[:, 0], edges[:, 1])), shape=(n, n))
+    _, of = connected_components(graph, directed=False)
+    by = [("of", "ascending"), ("id", "ascending")]
+    order = pc.sort_indices(pa.table({"of": of, "id": ids}), sort_keys=by).to_numpy()
+    smallest = order[np.flatnonzero(np.diff(of[order], prepend=-1))]
+    sizes = np.bincount(of)
     counts |= {
         "exact_duplicates": int(copies.sum()),
         "clusters": int((sizes > 1).sum()),
@@ -95,8 +96,8 @@ def duplicates(table: pa.Table, spec: Dedup, runner: str) -> tuple[pa.Table, Cou
         "s_curve": [[j, round(p, 4)] for j, p in s_curve(spec)],
     }
     columns = {
-        "duplicate_of": pa.array(np.where(copies, ids[first], None), pa.string()),
-        "cluster": pa.array(names[of], pa.string()),
+        "duplicate_of": pc.if_else(pa.array(copies), ids.take(pa.array(first)), None),
+        "cluster": ids.take(pa.array(smallest[of])),
     }
     return pa.table(columns), counts, found
 
@@ -105,7 +106,7 @@ def _first_alike(texts: list[str]) -> np.ndarray:
     """The first row with the same text, int64 [n]."""
     import pyarrow as pa
 
-    codes = pa.array(texts).dictionary_encode().indices.to_numpy()
+    codes = pa.array(texts, pa.large_string()).dictionary_encode().indices.to_numpy()
     _, first, of = np.unique(codes, return_index=True, return_inverse=True)
     return first[of].astype(np.int64)
 
@@ -113,106 +114,95 @@ def _first_alike(texts: list[str]) -> np.ndarray:
 def near_pairs(texts: list[str], spec: Dedup, runner: str) -> tuple[np.ndarray, dict[str, int]]:
     """Pairs of near texts, int64 [k, 2], a < b, that buckets of equal bands hold; and what became of
     candidates. texts: all different."""
-    pairs = _candidates(_buckets(texts, spec, runner))
-    asked, position = np.unique(pairs, return_inverse=True)
-    position = position.reshape(pairs.shape)
-    agree = np.zeros(len(pairs), dtype=bool)
-    near = np.zeros(len(pairs), dtype=bool)
+    signs = _signed(texts, spec, runner)
+    pairs = candidates(signs, spec)
     least = spec.threshold - _SURE * math.sqrt(spec.threshold * (1 - spec.threshold) / spec.permutations)
-    of = [texts[i] for i in asked]
-    signs = signatures(of, spec)
-    for start in range(0, len(pairs), BATCH):
-        part = slice(start, start + BATCH)
-        a, b = position[part].T
-        agree[part] = (signs[a] == signs[b]).mean(axis=1) >= least
-    alike = np.flatnonzero(agree)
-    for start in range(0, len(alike), BATCH):
-        rows = alike[start : start + BATCH]
-        near[rows] = jaccard(of, *position[rows].T) >= spec.threshold
+    agree = _those(pairs, lambda a, b: (signs[a] == signs[b]).mean(axis=1) >= least)
+    near = _those(agree, lambda a, b: jaccard(texts, a, b) >= spec.threshold)
     counts = {
         "pairs.candidates": len(pairs),
-        "pairs.refused_by_signature": int((~agree).sum()),
-        "pairs.refused_by_sets": int((agree & ~near).sum()),
-        "pairs.near": int(near.sum()),
+        "pairs.refused_by_signature": len(pairs) - len(agree),
+        "pairs.refused_by_sets": len(agree) - len(near),
+        "pairs.near": len(near),
     }
-    return pairs[near], counts
+    return near, counts
+
+
+def _those(pairs: np.ndarray, hold: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """The pairs that `hold`, asked for a batch at a time: bounds the memory."""
+    parts = [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)]
+    return np.concatenate([pairs[:0], *(part[hold(*part.T)] for part in parts)])
+
+
+def _signed(texts: list[str], spec: Dedup, runner: str) -> np.ndarray:
+    """`signatures` of all texts, by Daft: on all cores, or machines."""
+    import pyarrow as pa
+
+    daft = use(runner)
+    signature = daft.DataType.fixed_size_list(daft.DataType.uint32(), spec.permutations)
+
+    @daft.func.batch(return_dtype=signature, batch_size=BATCH)  # type: ignore[untyped-decorator]
+    def signed(text: Any) -> pa.Array:
+        values = signatures(text.to_pylist(), spec).ravel()
+        return pa.FixedSizeListArray.from_arrays(values, spec.permutations)
+
+    table = pa.table({"row": np.arange(len(texts)), "text": pa.array(texts, pa.large_string())})
+    frame = daft.from_arrow(table)
+    if runner != NATIVE:
+        frame = frame.into_partitions(len(texts) // (10 * BATCH) + 1)
+    found = np.empty((len(texts), spec.permutations), dtype=np.uint32)
+    for done in frame.select("row", signed(daft.col("text")).alias("signature")).to_arrow_iter():
+        values = done.column("signature").flatten().to_numpy()
+        found[done.column("row").to_numpy()] = values.reshape(-1, spec.permutations)
+    return found
 
 
 def signatures(texts: list[str], spec: Dedup) -> np.ndarray:
-    """MinHash signatures, uint32 [n, permutations]; all 2**32 - 1 for a text without a 5-gram."""
+    """MinHash signatures, uint32 [n, permutations]; NO_GRAM alone where a text has no 5-gram. n < 2**19."""
     from rensa import RMinHash
 
     from train.suites.overlap import grams
 
-    parts = [np.empty((0, spec.permutations), dtype=np.uint32)]
-    for start in range(0, len(texts), BATCH):
-        _, code, size = grams(texts[start : start + BATCH])
-        offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.uint64)
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(
-            code.astype(np.uint64), offsets, spec.permutations, spec.seed
-        )
-        parts.append(np.asarray(matrix.to_rows(), dtype=np.uint32))
-    return np.concatenate(parts)
-
-
-def bands(texts: list[str], spec: Dedup) -> np.ndarray:
-    """A hash of each band of each signature, its number mixed in, uint64 [n, bands]."""
-    signs = signatures(texts, spec).astype(np.uint64)
-    count = spec.permutations // spec.rows
-    found = np.empty((len(texts), count), dtype=np.uint64)
-    for band in range(count):
-        key = np.full(len(texts), (band + 1) * 0x9E3779B97F4A7C15 % 2**64, dtype=np.uint64)
-        for value in signs[:, band * spec.rows : (band + 1) * spec.rows].T:
-            key = (key ^ value) * np.uint64(0xD6E8FEB86659FD93)
-            key ^= key >> np.uint64(32)
-        found[:, band] = key
-    return found
-
-
-def _buckets(texts: list[str], spec: Dedup, runner: str) -> list[np.ndarray]:
-    """Rows that have a band in common, of each band that several have; ascending."""
-    import pyarrow as pa
-
-    from train.suites.overlap import grams
-
-    daft = use(runner)
-
-    @daft.func.batch(return_dtype=daft.DataType.list(daft.DataType.uint64()), batch_size=BATCH)  # type: ignore[untyped-decorator]
-    def banded(text: Any) -> pa.Array:
-        said = text.to_pylist()
-        keys = bands(said, spec)
-        has = grams(said).size > 0
-        sizes = np.where(has, keys.shape[1], 0)
-        return pa.ListArray.from_arrays(
-            np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), keys[has].ravel()
-        )
-
-    frame = daft.from_arrow(
-        pa.table({"row": np.arange(len(texts)), "text": pa.array(texts, pa.large_string())})
+    _, code, size = grams(texts)
+    offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+        code.astype(np.uint64), offsets, spec.permutations, spec.seed
     )
-    grouped = (
-        frame.select("row", banded(daft.col("text")).alias("band"))
-        .explode("band")
-        .where(daft.col("band").not_null())
-        .groupby("band")
-        .agg(daft.col("row").count().alias("n"), daft.col("row").list_agg().alias("rows"))
-        .where(daft.col("n") > 1)
-        .select("rows")
-    )
-    return [np.sort(rows) for rows in grouped.to_arrow().column("rows").to_numpy()]
+    return np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(texts), spec.permutations)
 
 
-def _candidates(buckets: list[np.ndarray]) -> np.ndarray:
-    """Different pairs of the buckets, int64 [k, 2], a < b."""
-    found = [np.empty((0, 2), dtype=np.int64)]
-    for rows in buckets:
-        if len(rows) <= ALL_PAIRS:
-            a, b = np.triu_indices(len(rows), 1)
-            found.append(np.column_stack([rows[a], rows[b]]))
-        else:
-            found.append(np.column_stack([np.full(len(rows) - 1, rows[0]), rows[1:]]))
-            found.append(np.column_stack([rows[1:-1], rows[2:]]))
-    return np.unique(np.concatenate(found), axis=0).astype(np.int64)
+def candidates(signs: np.ndarray, spec: Dedup) -> np.ndarray:
+    """Different pairs of rows that have a band in common, int64 [k, 2], a < b; see ALL_PAIRS.
+
+    Buckets are found by sorting, a band at a time: memory holds the keys of one band.
+    """
+    rows = np.flatnonzero((signs != NO_GRAM).any(axis=1))
+    found = [np.empty(0, dtype=np.int64)]
+    for start in range(0, spec.permutations - spec.rows + 1, spec.rows):
+        key = _hashed(signs[rows, start : start + spec.rows])
+        order = np.argsort(key, kind="stable")
+        key, row = key[order], rows[order]
+        begins = np.flatnonzero(np.diff(key, prepend=~key[:1]) != 0)
+        size = np.diff(begins, append=len(key))
+        place = np.arange(len(key)) - np.repeat(begins, size)
+        size = np.repeat(size, size)
+        for apart in range(1, ALL_PAIRS):
+            later = np.flatnonzero((place >= apart) & ((size <= ALL_PAIRS) | (apart == 1)))
+            found.append(row[later - apart] * len(signs) + row[later])
+        later = np.flatnonzero((place > 1) & (size > ALL_PAIRS))
+        found.append(row[later - place[later]] * len(signs) + row[later])
+    pairs = np.sort(np.concatenate(found))
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # np.unique hashes, which takes much longer
+    return np.column_stack(np.divmod(pairs, max(1, len(signs))))
+
+
+def _hashed(band: np.ndarray) -> np.ndarray:
+    """uint32 [n, r] -> uint64 [n]."""
+    key = np.full(len(band), 0x9E3779B97F4A7C15, dtype=np.uint64)
+    for value in band.T:
+        key = (key ^ value) * np.uint64(0xD6E8FEB86659FD93)
+        key ^= key >> np.uint64(32)
+    return key
 
 
 def jaccard(texts: list[str], a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -44,6 +44,7 @@ def crossings(table: pa.Table, frozen: Collection[str] = ()) -> Iterator[Violati
 
     It looks at the outcome alone, and knows nothing of how rows were split.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     table = table.filter(pc.is_valid(table.column("split")))
@@ -63,7 +64,8 @@ def crossings(table: pa.Table, frozen: Collection[str] = ()) -> Iterator[Violati
     if len(near):
         what = f"{len(near):,} training rows are near a text of a suite"
         yield Violation("leak.suite", what, len(near), tuple(near[:NAMED]))
-    moved = ids[(split != "test") & np.isin(ids.astype(str), np.array(sorted(frozen), dtype=str))]
+    known = pc.is_in(table.column("id"), pa.array(sorted(frozen), pa.string())).to_numpy()
+    moved = ids[(split != "test") & known]
     if len(moved):
         what = f"{len(moved):,} test rows of the version before are in another split"
         yield Violation("leak.frozen", what, len(moved), tuple(moved[:NAMED]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
@@ -16,14 +17,18 @@ from typing import Any
 from train.errors import Failure, InputError, Problem
 
 NATIVE, RAY = "native", "ray"
+_KNOWN = "native, ray, or HOST:6379 of a Ray cluster that this machine is part of"
+PATIENCE = 10.0
+"""Seconds in which a cluster has to answer."""
 QUIET = {"DAFT_ANALYTICS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 """Nothing is sent anywhere, and what a person sees is ours."""
 
 
 @cache
 def use(runner: str) -> Any:
-    """Daft, set to a runner: native, ray (begun on this machine), or the address of a Ray cluster
-    (ray://HOST:10001). Once a process. Raises InputError where Ray is not installed or does not answer."""
+    """Daft, set to a runner: native, ray (begun on this machine), or HOST:6379, the address of a Ray cluster
+    that this machine is part of. Once a process. Raises InputError where Ray is missing or does not answer.
+    """
     os.environ.update(QUIET)
     try:
         import daft
@@ -46,7 +51,8 @@ def _begin_ray(address: str | None) -> None:
         raise InputError(
             Problem("--runner", "the package ray is not installed", "", "pip install 'teensafe[ray]'")
         ) from None
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled" if address is None else "")
+    if address is not None:
+        _reach(address)
     paths = os.pathsep.join(path for path in sys.path if path)  # workers import this very package
     try:
         ray.init(
@@ -57,13 +63,19 @@ def _begin_ray(address: str | None) -> None:
             runtime_env={"env_vars": {**QUIET, "PYTHONPATH": paths}},
         )
     except Exception as error:  # Ray raises what it likes
-        raise InputError(
-            Problem(
-                "--runner",
-                f"Ray does not begin or answer ({type(error).__name__})",
-                "ray, or ray://HOST:10001",
-            )
-        ) from None
+        said = str(error).partition("\n")[0]
+        what = f"Ray does not begin ({type(error).__name__}: {said})"
+        remedy = "RAY_AUTH_MODE=token, where the cluster asks for a token" if address else ""
+        raise InputError(Problem("--runner", what, _KNOWN, remedy)) from None
+
+
+def _reach(address: str) -> None:
+    """Ray itself waits without end where nothing listens."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, ValueError, OverflowError):
+        raise InputError(Problem("--runner", f"nothing answers at {address}", _KNOWN)) from None
 
 
 def over(runner: str, work: Callable[[str], str], items: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -76,7 +76,8 @@ def _labelled(found: Any) -> Iterator[str]:
         said = ", ".join(f"{name} at least {low:.3f}" for name, low in one["least"].items())
         yield f"{where}: {'used' if one['accepted'] else 'not used'}; {said} on {one['heard']:,} gold rows"
     for name, one in found["labellers"].items():
-        yield f"{name}: answers of {one['tokens']['prompt']:,} + {one['tokens']['completion']:,} tokens"
+        took = one["took"]
+        yield f"{name}: answers of {took['prompt']:,} + {took['completion']:,} tokens"
 
 
 def _audited(found: Any) -> Iterator[str]:

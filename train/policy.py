@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from train.spec import Spec
 
+ESCALATED = 3
+"""The gravest tier: what carries it goes to people who know what to do, and nowhere without a word."""
+
 
 class Tier(Spec):
     """What happens to content: 0 allow, 1 restrict for teens, 2 remove, 3 escalate."""

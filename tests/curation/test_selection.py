@@ -205,6 +205,9 @@ def test_a_queue_goes_to_people_and_comes_back(tmp_path: Path, capsys: pytest.Ca
     assert main(["data", "select", str(path), "--to", str(to)]) == 0
     queue = to / "queue/toy@1.0.0"
     tasks = json.loads((queue / "tasks.json").read_text())
+    before = (queue / "tasks.json").stat().st_mtime_ns
+    assert main(["data", "select", str(path), "--to", str(to)]) == 0
+    assert (queue / "tasks.json").stat().st_mtime_ns == before  # what is done is not done again
     assert len(tasks) == 20
     assert {p.stat().st_mode & 0o077 for p in queue.iterdir()} == {0}
     chances = pq.read_table(queue / "chances.parquet")
@@ -221,6 +224,23 @@ def test_a_queue_goes_to_people_and_comes_back(tmp_path: Path, capsys: pytest.Ca
     odd = tmp_path / "odd.csv"
     fill(odd, [filled[0] | {"hate": "perhaps"}])
     assert main(["data", "agree", str(path), "--to", str(to), "--votes", str(odd)]) == 2
+
+
+def test_a_queue_that_shows_a_deleted_row_is_gone(tmp_path: Path) -> None:
+    path, to = written(tmp_path / "in", CURATION + "select: {rows: 5}\n"), tmp_path / "to"
+    assert main(["data", "select", str(path), "--to", str(to)]) == 0
+    queue = to / "queue/toy@1.0.0"
+    (gone, *_) = pq.read_table(queue / "chances.parquet").column("id").to_pylist()
+    written_from = to / "produced/toy@1.0.0.jsonl"
+    written_from.parent.mkdir()
+    written_from.write_text(
+        "".join(f'{{"id": "{i}", "parent": "{p}"}}\n' for i, p in ((1, gone), (2, "s:x")))
+    )
+    assert main(["data", "delete", "--to", str(to), "--id", gone]) == 0
+    assert not queue.exists()
+    assert [json.loads(line)["id"] for line in written_from.read_text().splitlines()] == ["2"]
+    assert main(["data", "select", str(path), "--to", str(to)]) == 0
+    assert gone not in pq.read_table(queue / "chances.parquet").column("id").to_pylist()
 
 
 def fill(path: Path, rows: list[dict[str, str]]) -> None:

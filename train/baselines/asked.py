@@ -10,9 +10,7 @@ from train.data.corpus import Corpus
 from train.errors import Failure, Problem
 from train.evaluation.predictions import Predictions
 from train.files import hashed
-from train.policy import Policy
-
-ESCALATED = 3
+from train.policy import ESCALATED, Policy
 
 
 def escalated(corpus: Corpus, policy: Policy, split: str, folder: Path) -> np.ndarray:

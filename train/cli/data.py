@@ -59,10 +59,7 @@ def add(verbs: Verbs) -> None:
             "and is for its owner only.",
             epilog=f"example: teensafe data {name} recipes/curation/public.yaml --to deliveries",
         )
-        stage.add_argument("curation", help="curation file (YAML)")
-        stage.add_argument(
-            "--to", required=True, type=Path, metavar="DIR", help="folder of work and deliveries"
-        )
+        _curation(stage)
         stage.add_argument(
             "--runner",
             default="native",
@@ -94,10 +91,7 @@ def add(verbs: Verbs) -> None:
         description="A plan: what the contract asks for and is not there, and what a run's gaps call for.",
         epilog="example: teensafe data collect recipes/curation/public.yaml --to deliveries --gaps RUN",
     )
-    collect.add_argument("curation", help="curation file (YAML)")
-    collect.add_argument(
-        "--to", required=True, type=Path, metavar="DIR", help="folder of work and deliveries"
-    )
+    _curation(collect)
     collect.add_argument(
         "--gaps", metavar="RUN", help="a run that `teensafe gaps` looked at, or its gaps.json"
     )
@@ -111,10 +105,7 @@ def add(verbs: Verbs) -> None:
         "own. Nothing harmful is ever asked for.",
         epilog="example: teensafe data produce CURATION --to DIR, with a section `produce:` in the file",
     )
-    produce.add_argument("curation", help="curation file (YAML)")
-    produce.add_argument(
-        "--to", required=True, type=Path, metavar="DIR", help="folder of work and deliveries"
-    )
+    _curation(produce)
     produce.set_defaults(work=_produce)
     delete = stages.add_parser(
         "delete",
@@ -124,10 +115,19 @@ def add(verbs: Verbs) -> None:
         "work and the files of $TEENSAFE_CACHE that do. Source files and finished runs are yours to clear.",
         epilog="example: teensafe data delete --to deliveries --id davidson:41",
     )
-    delete.add_argument("--to", required=True, type=Path, metavar="DIR", help="folder of work and deliveries")
+    _folder(delete)
     delete.add_argument("--id", action="append", default=[], help="SOURCE:ID; may be repeated")
     delete.add_argument("--ids", type=Path, metavar="FILE", help="ids, one a line")
     delete.set_defaults(work=_delete)
+
+
+def _curation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("curation", help="curation file (YAML)")
+    _folder(parser)
+
+
+def _folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", required=True, type=Path, metavar="DIR", help="folder of work and deliveries")
 
 
 def _collect(options: argparse.Namespace) -> int:

@@ -17,12 +17,11 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from train.curation.clean import Clean, clean
-from train.curation.labelling.chosen import ESCALATED
 from train.curation.rows import LABEL, SLICE
 from train.data.values import collapsed
 from train.example import TURN
 from train.files import hashed
-from train.policy import Policy
+from train.policy import ESCALATED, Policy
 from train.spec import Seed, Spec
 from train.suites.perturbations import SINGLE, perturb
 

@@ -25,11 +25,11 @@ def between(table: pa.Table) -> list[dict[str, Any]]:
     """
     import pyarrow.compute as pc
 
-    from train.curation.rows import LABEL, labels
+    from train.curation.rows import LABEL, coded, labels
 
-    names, source = _coded(table.column("source"))
-    _, text = _coded(pc.fill_null(table.column("duplicate_of"), table.column("id")))
-    _, cluster = _coded(table.column("cluster"))
+    names, source = coded(table.column("source"))
+    _, text = coded(pc.fill_null(table.column("duplicate_of"), table.column("id")))
+    _, cluster = coded(table.column("cluster"))
     claim = table.column("claim").to_numpy(zero_copy_only=False)
     trains = np.isin(claim, ("train", "any"))
     texts = _Shared(text, source, len(names))
@@ -99,8 +99,3 @@ _WORDS = {
     "near": "clusters of near texts",
     "leaked": "held-out rows near published training rows",
 }
-
-
-def _coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
-    found = column.combine_chunks().dictionary_encode()
-    return found.dictionary.to_pylist(), found.indices.to_numpy().astype(np.int64)

@@ -31,8 +31,8 @@ from train.curation.lineage import publish
 from train.curation.people import agree, annotators, votes
 from train.curation.personal.scrub import scrub
 from train.curation.rows import LABEL, labels
-from train.curation.shards import Shard, keep_only, read
-from train.curation.stages import Done, Setting, Stage, each, whole
+from train.curation.shards import Shard, begin, keep_only, note, noted, read
+from train.curation.stages import Done, Setting, Stage, columns_of, each, whole
 from train.data.delivered import Gate
 from train.data.source import content_digest
 from train.errors import TeensafeError
@@ -222,19 +222,26 @@ def _select(way: Way) -> None:
     spec, curation = way.curation.select, way.curation
     if spec is None:
         return
-    table = read(way.shards)
-    names = labels(table)
-    held = np.zeros(len(table), dtype=bool)
-    if not spec.send_escalated:
-        cells = np.column_stack([np.asarray(table.column(LABEL + name), dtype=np.float32) for name in names])
-        held = escalated(names, cells, curation.policy, cautious=False)
-    drawn, found = selection.select(table, spec, held)
-    asked = curation.data.labels
-    way.queue = queue.write(
-        way.setting.folder / "queue" / curation.full_name, drawn, table, curation.policy, asked
-    )
-    counts = {"queue": len(drawn), **found}
-    way.done["select"] = Done("select", spec.model_dump(mode="json"), way.shards, counts)
+    said = curation.policy.model_dump(mode="json", by_alias=True)
+    stage = Stage("select", 1, spec, ("scikit-learn",), beside=[said, curation.full_name])
+    folder, key = way.setting.of("select"), stage.key(*(shard.sha256 for shard in way.shards))
+    way.queue = way.setting.folder / "queue" / curation.full_name
+    counts = noted(folder, "select", key) if queue.is_there(way.queue) else None
+    if counts is None:
+        table = read(way.shards, columns_of(way.shards, selection.READS))
+        names = labels(table)
+        held = np.zeros(len(table), dtype=bool)
+        if not spec.send_escalated:
+            cells = [np.asarray(table.column(LABEL + name), dtype=np.float32) for name in names]
+            held = escalated(names, np.column_stack(cells), curation.policy, cautious=False)
+        drawn, found = selection.select(table, spec, held)
+        del table
+        texts = read(way.shards, ["id", "text"])
+        queue.write(way.queue, drawn, texts, curation.policy, curation.data.labels)
+        counts = {"queue": len(drawn), **found}
+        begin(folder)
+        note(folder, "select", key, counts)
+    way.done["select"] = Done("select", stage.said, way.shards, counts)
 
 
 def _augment(way: Way) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,34 +14,44 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_VALUES = 50
-"""A slice of more values is no slice but something that people wrote; it is counted as one."""
+"""A slice of more values is no slice but something that people wrote: it is left out."""
 Tally = Counter[tuple[str, str, str, str, str]]
 """(split, slice, value, label, rows | known | positive) -> n. Slice and value are "" for all rows, label for
 their number."""
 
 
-def tally(table: pa.Table, slices: dict[str, str]) -> Tally:
-    """Of a table with `split` and label.<L>. slices: slice -> its column; adds up over tables."""
-    from train.curation.rows import LABEL, labels
+def tally(table: pa.Table, slices: Mapping[str, str]) -> Tally:
+    """Of a table with `split` and label.<L>. slices: slice -> its column; adds up over tables.
+
+    Of a slice with more than MOST_VALUES values only so many are counted as show that it is none.
+    """
+    import pyarrow as pa
+
+    from train.curation.rows import LABEL, coded, labels
 
     found: Tally = Counter()
-    split = table.column("split").to_numpy(zero_copy_only=False)
+    split = np.array([NAMES.index(name) for name in table.column("split").to_pylist()], dtype=np.int64)
     cells = {
         label: np.asarray(table.column(LABEL + label).to_numpy(zero_copy_only=False), dtype=np.float64)
         for label in labels(table)
     }
-    values: dict[str, np.ndarray] = {"": np.full(len(split), "", dtype=object)}
-    values |= {name: table.column(column).to_numpy(zero_copy_only=False) for name, column in slices.items()}
-    for where in NAMES:
-        in_split = split == where
-        for name, value in values.items():
-            for one in sorted({v for v in value[in_split] if v is not None}):
-                rows = in_split & (value == one)
-                found[where, name, one, "", "rows"] += int(rows.sum())
-                for label, cell in cells.items():
-                    found[where, name, one, label, "known"] += int((~np.isnan(cell[rows])).sum())
-                    found[where, name, one, label, "positive"] += int((cell[rows] > 0.5).sum())
-    return Counter({key: n for key, n in found.items() if n})
+    everything = pa.chunked_array([pa.array([""] * len(table), pa.string())])
+    of = {"": everything, **{name: table.column(column) for name, column in slices.items()}}
+    for name, column in of.items():
+        known = column.is_valid().to_numpy()
+        values, code = coded(column.drop_null())
+        place = split[known] * len(values) + code
+        counted = {("", "rows"): np.ones(len(place), dtype=bool)}
+        for label, cell in cells.items():
+            counted[label, "known"] = ~np.isnan(cell[known])
+            counted[label, "positive"] = cell[known] > 0.5
+        for (label, what), rows in counted.items():
+            n = np.bincount(place[rows], minlength=len(NAMES) * len(values)).reshape(len(NAMES), len(values))
+            for at, where in enumerate(NAMES):
+                for value, count in zip(values[: MOST_VALUES + 1], n[at].tolist(), strict=False):
+                    if count:
+                        found[where, name, value, label, what] += count
+    return found
 
 
 def document(found: Tally) -> dict[str, Any]:

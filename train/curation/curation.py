@@ -15,7 +15,6 @@ from train.curation.clean import Clean
 from train.curation.contract import Contract
 from train.curation.duplicates import Dedup
 from train.curation.gather import Gathered
-from train.curation.labelling.chosen import ESCALATED
 from train.curation.labelling.spec import Labelling
 from train.curation.language import Language
 from train.curation.people.aggregate import People
@@ -26,7 +25,7 @@ from train.curation.splits import Thinning
 from train.data.delivered import NAMED
 from train.document import Node, build, change, did_you_mean, read
 from train.errors import InputError, Problem
-from train.policy import Policy
+from train.policy import ESCALATED, Policy
 from train.recipe import suite_in_place
 from train.spec import Spec
 from train.stated import (

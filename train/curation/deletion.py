@@ -7,19 +7,20 @@ older one that holds it is removed, since a delivery is never changed.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from train.curation import counting, shards
+from train.curation import counting, queue, shards
 from train.curation.deleted import remember
 from train.curation.delivery import CARD, LEFT_OUT, seal, write_file
 from train.curation.people import votes
 from train.data.delivered import MANIFEST, NAMED, File, Part
 from train.data.delivered import read as read_manifest
-from train.files import cache_folder, whole_folder
+from train.files import cache_folder, whole_folder, write_text
 
 
 def forget(folder: Path, ids: Collection[str]) -> list[Path]:
@@ -30,6 +31,21 @@ def forget(folder: Path, ids: Collection[str]) -> list[Path]:
     for path in gone:
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink()
+    return gone
+
+
+def forget_copies(folder: Path, ids: Collection[str]) -> list[Path]:
+    """Remove every queue that shows one of the rows, and from what was written every text that says one in
+    other words."""
+    gone = [path.parent for path in sorted(folder.glob(f"queue/*/{queue.CHANCES}")) if holds(path, ids)]
+    for path in gone:
+        shutil.rmtree(path)
+    for path in sorted(folder.glob("produced/*.jsonl")):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        rest = [line for line in lines if json.loads(line)["parent"] not in ids]
+        if len(rest) < len(lines):
+            write_text(path, "".join(rest), private=True)
+            gone.append(path)
     return gone
 
 
@@ -135,5 +151,6 @@ def delete(folder: Path, ids: Collection[str]) -> list[str]:
         done.append(f"{path.name}: withdrawn and removed, since it held them")
     if votes.forget(folder / votes.FOLDER, ids):
         done.append("votes on them: removed")
+    done += [f"{path}: without them" for path in forget_copies(folder, ids)]
     again = "removed, since it held them; it is made again when it is needed"
     return [*done, *(f"{path}: {again}" for path in forget(folder, ids))]

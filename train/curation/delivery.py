@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LEFT_OUT = "left_out.parquet"
 CARD, CHANGES = "README.md", "CHANGES.md"
 UNKNOWN = "no label is known"
-_INSIDE = ("source", "licence", "claim", "synthetic", "split", "left_out", "digest")
+_INSIDE = ("source", "licence", "claim", "synthetic", "split", "left_out")
 """Columns that stages need and a delivery has no use for: they are the same for all rows of a file."""
 FOUND = {"language": "language", "age": "stated_age"}
 """Slices that stages find -> their columns."""

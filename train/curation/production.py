@@ -18,7 +18,6 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from train.curation.labelling.chosen import ESCALATED
 from train.curation.labelling.spec import Labeller
 from train.errors import Failure, Problem
 from train.files import sha256_bytes, write_text
@@ -28,7 +27,7 @@ from train.llm.endpoint import Endpoint, Reply
 from train.llm.ledger import Budget, Ledger
 from train.llm.prompt import Prompt
 from train.llm.writing import Writing, task
-from train.policy import Policy
+from train.policy import ESCALATED, Policy
 from train.spec import Spec
 from train.terminal import Terminal
 

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+CHANCES = "chances.parquet"
+
+
+def is_there(folder: Path) -> bool:
+    return (folder / CHANCES).is_file()
+
+
 def write(
     folder: Path, drawn: Sequence[Mapping[str, Any]], table: pa.Table, policy: Policy, labels: Sequence[str]
 ) -> Path:
-    """drawn: rows of selection.py, which has kept back what may not be seen; table: id, text and label.<L> of
-    all rows, in its order."""
+    """drawn: rows of selection.py, which has kept back what may not be seen; table: id and text of all rows,
+    in its order. How the rows were drawn is written last: a queue without it is none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -33,6 +40,6 @@ def write(
     write_text(folder / "queue.csv", filled, private=True)
     columns = {name: [one[name] for one in drawn] for name in ("id", "rank", "reason", "chance", *STEERS)}
     columns["quota"] = [canonical_json(one["quota"]) for one in drawn]
-    with whole_file(folder / "chances.parquet", private=True) as part:
+    with whole_file(folder / CHANCES, private=True) as part:
         pq.write_table(pa.table(columns), part)
     return folder

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pyarrow as pa
 
 Counts = Mapping[str, int]
@@ -38,3 +39,9 @@ def labels(table: pa.Table) -> list[str]:
 
 def slices(table: pa.Table) -> list[str]:
     return [name.removeprefix(SLICE) for name in table.column_names if name.startswith(SLICE)]
+
+
+def coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """(the values of a column without nulls, in the order of their first rows; each row's, int64 [n])."""
+    found = column.combine_chunks().dictionary_encode()
+    return found.dictionary.to_pylist(), found.indices.to_numpy().astype(np.int64)

@@ -37,11 +37,11 @@ def split(table: pa.Table, spec: Split, thinning: Thinning) -> tuple[pa.Table, C
     """
     import pyarrow as pa
 
-    from train.curation.rows import LABEL
+    from train.curation.rows import LABEL, coded
 
-    names, group = _coded(table, "group")
-    _, source = _coded(table, "source")
-    _, cluster = _coded(table, "cluster")
+    names, group = coded(table.column("group"))
+    _, source = coded(table.column("source"))
+    _, cluster = coded(table.column("cluster"))
     claim = np.asarray(table.column("claim").to_numpy(zero_copy_only=False))
     level, tied = levels(spec, names, group, claim, source, cluster)
     reason = np.where(tied, level, np.int8(0))
@@ -91,9 +91,3 @@ def _same(table: pa.Table, cluster: np.ndarray, thinning: Thinning) -> np.ndarra
     first = pc.fill_null(table.column("duplicate_of"), table.column("id"))
     codes: np.ndarray = first.combine_chunks().dictionary_encode().indices.to_numpy()
     return codes.astype(np.int64)
-
-
-def _coded(table: pa.Table, column: str) -> tuple[list[str], np.ndarray]:
-    found = table.column(column).combine_chunks()
-    found = found.dictionary_encode()
-    return found.dictionary.to_pylist(), found.indices.to_numpy().astype(np.int64)

@@ -147,7 +147,7 @@ def whole(
     if noted_before and all(there):
         made = [shard for shard in there if shard]
         return Done(stage.name, stage.said, made, noted_before["counts"], noted_before["found"])
-    table = read(shards, _columns(shards, reads))
+    table = read(shards, columns_of(shards, reads))
     with setting.terminal.bar(stage.name, len(shards)) as advance:
         columns, counts, found = function(table)
         del table
@@ -163,7 +163,7 @@ def whole(
     return Done(stage.name, stage.said, made, counts, found)
 
 
-def _columns(shards: Sequence[Shard], reads: Sequence[str]) -> list[str]:
+def columns_of(shards: Sequence[Shard], reads: Sequence[str]) -> list[str]:
     import pyarrow.parquet as pq
 
     names: Mapping[str, None] = dict.fromkeys(

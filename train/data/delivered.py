@@ -128,10 +128,6 @@ def read(folder: Path) -> Manifest:
         for gate in manifest.gates
         if not gate.held
     ]
-    if date.today().isoformat() > (until := manifest.retention.get("until", "")):
-        what = f"was to be deleted, or looked at again, by {until}"
-        who = manifest.retention.get("contact", "whoever made it")
-        problems.append(Problem(str(folder), what, "a delivery within its retention", f"ask {who}"))
     for part in manifest.parts.values():
         for file in part.files.values():
             place = folder / file.path
@@ -184,6 +180,11 @@ def _resolved(name: str, source: Node, policy: str, problems: list[Problem]) -> 
         problems += [
             replace(found, where=named.where, what=f"{found.where} {found.what}") for found in error.problems
         ]
+        return broken
+    if date.today().isoformat() > (until := manifest.retention.get("until", "")):
+        what = f"data.sources.{name}: {manifest.full_name} was to be deleted, or looked at again, by {until}"
+        who = manifest.retention.get("contact", "whoever made it")
+        problems.append(Problem(named.where, what, "a delivery within its retention", f"ask {who}"))
         return broken
     part = str(section["part"].value) if "part" in section else name
     if part not in manifest.parts:

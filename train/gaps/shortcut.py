@@ -17,6 +17,7 @@ from train.gaps.performance import needed
 from train.gaps.share import share
 from train.gaps.targets import LARGEST_CHANGE
 from train.gaps.words import Word
+from train.policy import ESCALATED
 
 Decide = Callable[[Sequence[str]], Bools]
 """Texts [n] -> flags [n, L] at the operating points."""
@@ -24,7 +25,6 @@ MOST_TEXTS = 200
 """Texts that are scored again for each word and direction."""
 LONGEST = 30
 """Characters of a word that is shown."""
-ESCALATED = 3
 
 
 def shortcuts(

@@ -20,13 +20,12 @@ from train.data.source import Source, content_digest
 from train.errors import InputError
 from train.evaluation.predictions import Predictions
 from train.example import TURN
-from train.policy import Policy
+from train.policy import ESCALATED, Policy
 from train.recipe import load as load_recipe
 
 MOST = 10
 """Misses, and false alarms, of each label and set."""
 LONGEST = 600  # characters of a text on the page
-ESCALATED = 3
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from train.curation.labelling.spec import Labelling
 from train.files import hashed
-from train.policy import Policy
+from train.policy import ESCALATED, Policy
 
-ESCALATED = 3
 GOLD_SPLITS = ("dev", "calibration")
 """Test rows are opened once, for models, and judge no labeller."""
 

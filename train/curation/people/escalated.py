@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from train.curation.labelling.chosen import ESCALATED
-from train.policy import Policy
+from train.policy import ESCALATED, Policy
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from train.policy import ESCALATED
 from train.report.finished import Finished
-from train.report.hardest import ESCALATED, hardest, look_up, wrong_ids
+from train.report.hardest import hardest, look_up, wrong_ids
 
 
 def content(run: Finished) -> dict[str, Any]:

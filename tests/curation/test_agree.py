@@ -19,8 +19,9 @@ from train.curation.people.aggregate import People
 from train.curation.people.agree import agree, measured
 from train.curation.people.imported import bring_in
 from train.curation.people.label_studio import tasks
-from train.curation.people.votes import FOLDER, Vote, gathered, table
+from train.curation.people.votes import FOLDER, Vote, gathered, keep, table
 from train.curation.told import lines
+from train.data.delivered import read as read_manifest
 from train.policy import Policy
 from train.terminal import Terminal
 
@@ -84,7 +85,9 @@ def test_own_votes_take_the_place_of_the_sources_cells(policy: Policy) -> None:
     columns, counts, _ = agree(
         rows(), table([]), careful_in_english(), People(aggregate="dawid-skene"), policy
     )
-    assert counts == {"from_people.hate": 400, "weighed.hate": 400}
+    bits = columns.column("disputed.hate").to_pylist()
+    assert counts == {"from_people.hate": 400, "weighed.hate": 400, "disputed.hate": sum(b > 0 for b in bits)}
+    assert {round(b, 3) for b in bits} == {0, 0.918}, "three votes each"
 
 
 def test_annotators_only_with_a_key(policy: Policy) -> None:
@@ -125,6 +128,17 @@ def test_a_build_takes_what_came_back(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "Annotators of hate" in card
     again = build(load(path), to, QUIET, "agree")
     assert again.done["agree"].found == way.done["agree"].found
+    assert read_manifest(way.delivery).agreement["hate"] == hate
+    more = [Vote(task["data"]["item"], "hate", "late", 1.0, ballot="x") for task in made[:50]]
+    keep(to / FOLDER, table(more))
+    path.write_text(CURATION.replace("1.0.0", "1.1.0").replace("about:", "previous: toy@1.0.0\nabout:"))
+    second = build(load(path), to, QUIET).delivery
+    assert second is not None
+    changes = (second / "CHANGES.md").read_text()
+    assert (
+        f"| hate | {hate['alpha']:.3f} ({hate['low']:.3f}–{hate['high']:.3f}), {hate['votes']:,} votes | 0."
+        in changes
+    )
 
 
 def _choice(name: str, said: str) -> dict[str, Any]:

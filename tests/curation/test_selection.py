@@ -203,14 +203,14 @@ def test_a_queue_goes_to_people_and_comes_back(tmp_path: Path, capsys: pytest.Ca
     path = written(tmp_path / "in", CURATION + "select: {rows: 20}\n")
     to = tmp_path / "to"
     assert main(["data", "select", str(path), "--to", str(to)]) == 0
-    queue = to / "queue/toy@1.0.0"
+    queue = to / "queue/toy@1.0.0-select"
     tasks = json.loads((queue / "tasks.json").read_text())
     before = (queue / "tasks.json").stat().st_mtime_ns
     assert main(["data", "select", str(path), "--to", str(to)]) == 0
     assert (queue / "tasks.json").stat().st_mtime_ns == before  # what is done is not done again
     assert len(tasks) == 20
     assert {p.stat().st_mode & 0o077 for p in queue.iterdir()} == {0}
-    chances = pq.read_table(queue / "chances.parquet")
+    chances = pq.read_table(queue / "rows.parquet")
     assert chances.column_names == ["id", "rank", "reason", "chance", *STEERS, "quota"]
     assert [task["data"]["item"] for task in tasks] == chances.column("id").to_pylist()
     with (queue / "queue.csv").open(newline="") as stream:
@@ -229,8 +229,8 @@ def test_a_queue_goes_to_people_and_comes_back(tmp_path: Path, capsys: pytest.Ca
 def test_a_queue_that_shows_a_deleted_row_is_gone(tmp_path: Path) -> None:
     path, to = written(tmp_path / "in", CURATION + "select: {rows: 5}\n"), tmp_path / "to"
     assert main(["data", "select", str(path), "--to", str(to)]) == 0
-    queue = to / "queue/toy@1.0.0"
-    (gone, *_) = pq.read_table(queue / "chances.parquet").column("id").to_pylist()
+    queue = to / "queue/toy@1.0.0-select"
+    (gone, *_) = pq.read_table(queue / "rows.parquet").column("id").to_pylist()
     written_from = to / "produced/toy@1.0.0.jsonl"
     written_from.parent.mkdir()
     written_from.write_text(
@@ -240,7 +240,7 @@ def test_a_queue_that_shows_a_deleted_row_is_gone(tmp_path: Path) -> None:
     assert not queue.exists()
     assert [json.loads(line)["id"] for line in written_from.read_text().splitlines()] == ["2"]
     assert main(["data", "select", str(path), "--to", str(to)]) == 0
-    assert gone not in pq.read_table(queue / "chances.parquet").column("id").to_pylist()
+    assert gone not in pq.read_table(queue / "rows.parquet").column("id").to_pylist()
 
 
 def fill(path: Path, rows: list[dict[str, str]]) -> None:

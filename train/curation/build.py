@@ -7,10 +7,11 @@ for a stage does what is missing before it, and a change costs what it changes.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from train.curation import audit, between, duplicates, leaks, queue, selection, splits
 from train.curation.augmentation import augment
 from train.curation.clean import clean
-from train.curation.contract import Contract, RowCheck, Violation, figures
+from train.curation.contract import RowCheck, Violation, figures, gates
 from train.curation.coverage import Coverage, Shortfall
 from train.curation.curation import MADE, Curation
 from train.curation.deleted import deleted_ids
@@ -28,14 +29,14 @@ from train.curation.labelling import label
 from train.curation.labelling.chosen import escalated
 from train.curation.language import UNSURE, language
 from train.curation.lineage import publish
-from train.curation.people import agree, annotators, votes
+from train.curation.people import agree, annotators, disagreements, votes
 from train.curation.personal.scrub import scrub
-from train.curation.rows import LABEL, labels
-from train.curation.shards import Shard, begin, keep_only, note, noted, read
+from train.curation.rows import LABEL, Counts, labels
+from train.curation.shards import Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, columns_of, each, whole
-from train.data.delivered import Gate
 from train.data.source import content_digest
 from train.errors import TeensafeError
+from train.policy import Policy
 from train.terminal import Terminal
 
 WAY = (
@@ -79,7 +80,7 @@ class Way:
     left_out: dict[str, Mapping[str, int]] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
     coverage: list[dict[str, Any]] = field(default_factory=list)
-    queue: Path | None = None
+    queues: dict[str, Path] = field(default_factory=dict)
     delivery: Path | None = None
 
     @property
@@ -189,6 +190,47 @@ def _agree(way: Way) -> None:
         return agree.agree(table, behind, own, curation.people, curation.policy, key or None)
 
     way.done["agree"] = whole(stage, work, agree.READS, way.shards, way.setting)
+    _adjudicate(way, votes.next_round(folder))
+
+
+def _adjudicate(way: Way, round_: int) -> None:
+    """Writes the queue of what people differ on; the rows stay as they are."""
+    spec, curation = way.curation.people, way.curation
+    if not spec.disagreements:
+        return
+
+    def make(folder: Path) -> Counts:
+        table = read(way.shards, columns_of(way.shards, disagreements.READS))
+        held = _held(table, spec.send_escalated, curation.policy)
+        found = disagreements.disagreements(table, curation.data.labels, spec.disagreements, held)
+        if not found:
+            rmtree(folder, ignore_errors=True)
+            return {}
+        texts = read(way.shards, ["id", "text"])
+        queue.write(folder, found, texts, curation.policy, curation.data.labels, round_)
+        return {"to_adjudicate": len(found)}
+
+    _queue(way, Stage("adjudicate", 1, spec, beside=round_), "disagreements", make)
+
+
+def _queue(way: Way, stage: Stage, name: str, make: Callable[[Path], Counts]) -> Counts:
+    curation, work = way.curation, way.setting.of(stage.name)
+    folder = way.setting.folder / queue.FOLDER / f"{curation.full_name}-{name}"
+    said = curation.policy.model_dump(mode="json", by_alias=True)
+    stage = replace(stage, beside=[stage.beside, said, curation.data.labels, curation.full_name])
+    key = stage.key(*(shard.sha256 for shard in way.shards))
+    counts = queue.once(folder, work, stage.name, key, partial(make, folder))
+    if counts:
+        way.queues[name] = folder
+    return counts
+
+
+def _held(table: Any, send_escalated: bool, policy: Policy) -> np.ndarray:
+    """Rows that tier 3 holds for, or may hold for, bool [n]; none, where they may be sent."""
+    names = labels(table)
+    cells = [np.asarray(table.column(LABEL + name), dtype=np.float32) for name in names]
+    held = escalated(names, np.column_stack(cells), policy, cautious=False)
+    return held & (not send_escalated)
 
 
 def _label(way: Way) -> None:
@@ -222,25 +264,17 @@ def _select(way: Way) -> None:
     spec, curation = way.curation.select, way.curation
     if spec is None:
         return
-    said = curation.policy.model_dump(mode="json", by_alias=True)
-    stage = Stage("select", 1, spec, ("scikit-learn",), beside=[said, curation.full_name])
-    folder, key = way.setting.of("select"), stage.key(*(shard.sha256 for shard in way.shards))
-    way.queue = way.setting.folder / "queue" / curation.full_name
-    counts = noted(folder, "select", key) if queue.is_there(way.queue) else None
-    if counts is None:
+    stage = Stage("select", 2, spec, ("scikit-learn",))
+
+    def make(folder: Path) -> Counts:
         table = read(way.shards, columns_of(way.shards, selection.READS))
-        names = labels(table)
-        held = np.zeros(len(table), dtype=bool)
-        if not spec.send_escalated:
-            cells = [np.asarray(table.column(LABEL + name), dtype=np.float32) for name in names]
-            held = escalated(names, np.column_stack(cells), curation.policy, cautious=False)
-        drawn, found = selection.select(table, spec, held)
+        drawn, found = selection.select(table, spec, _held(table, spec.send_escalated, curation.policy))
         del table
         texts = read(way.shards, ["id", "text"])
-        queue.write(way.queue, drawn, texts, curation.policy, curation.data.labels)
-        counts = {"queue": len(drawn), **found}
-        begin(folder)
-        note(folder, "select", key, counts)
+        queue.write(folder, drawn, texts, curation.policy, curation.data.labels)
+        return {"queue": len(drawn), **found}
+
+    counts = _queue(way, stage, "select", make)
     way.done["select"] = Done("select", stage.said, way.shards, counts)
 
 
@@ -331,21 +365,6 @@ def missing(way: Way) -> tuple[list[Shortfall], dict[str, tuple[int, int]]]:
             positive, known = rates.get(name, (0, 0))
             rates[name] = (positive + int((cell > 0.5).sum()), known + int((~np.isnan(cell)).sum()))
     return [*coverage.shortfalls()], rates
-
-
-def gates(contract: Contract, violations: Collection[Violation]) -> Iterator[Gate]:
-    """Each rule of the contract and each leak gate, with what was found."""
-    broken = {violation.rule: str(violation) for violation in violations}
-    rules = ["row", "leak.cluster", "leak.group", "leak.suite", "leak.frozen"]
-    rules += [name for name in Contract.model_fields if name in contract.model_fields_set and name in _RULES]
-    for rule in rules:
-        yield Gate(gate=rule, held=rule not in broken, found=broken.get(rule, "kept"))
-
-
-_RULES = (
-    *("fields", "longest", "licences", "required", "alpha"),
-    *("max_suspects", "max_contradictions", "max_unsure_language"),
-)
 
 
 def _deliver(way: Way) -> None:

@@ -43,7 +43,8 @@ def card(
 
 
 def changes(manifest: Manifest, previous: Manifest | None) -> str:
-    """What differs from the version before, in numbers: rows, and the share of positives of each label."""
+    """What differs from the version before, in numbers: rows, positives of each label, and how far people
+    agree on it."""
     if previous is None:
         return f"# {manifest.full_name}\n\nThe first version.\n"
     lines = [f"# {previous.full_name} to {manifest.full_name}", ""]
@@ -61,7 +62,21 @@ def changes(manifest: Manifest, previous: Manifest | None) -> str:
     lines += [
         f"| {label} | {split} | {a} | {b} |" for label, split, a, b in _shares(previous, manifest) if a != b
     ]
+    lines += ["", "| label | Krippendorff's alpha before | now |", "|---|---|---|"]
+    for label in sorted(previous.agreement.keys() | manifest.agreement.keys()):
+        before, after = (_alpha(m.agreement.get(label)) for m in (previous, manifest))
+        if before != after:
+            lines.append(f"| {label} | {before} | {after} |")
     return "\n".join(lines) + "\n"
+
+
+def _alpha(one: Mapping[str, Any] | None) -> str:
+    if one is None:
+        return "no votes"
+    if not one["sufficient"] or one["alpha"] is None:
+        return "insufficient"
+    between = "" if one["low"] is None else f" ({one['low']:.3f}–{one['high']:.3f})"
+    return f"{one['alpha']:.3f}{between}, {one['votes']:,} votes"
 
 
 def _rows(then: Manifest, now: Manifest) -> Iterator[tuple[str, str, int, int]]:

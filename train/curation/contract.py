@@ -6,13 +6,14 @@ A contract is a file of its own with a version, so that two deliveries under one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from train.curation.coverage import Required
+from train.data.delivered import Gate
 from train.policy import Policy
 from train.spec import Spec
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 NAMED = 10
 """Rows of a violation that are named."""
 Share = Field(default=None, ge=0, le=1)
+LEAKS = ("leak.cluster", "leak.group", "leak.suite", "leak.frozen")
+_RULES = (
+    *("fields", "longest", "licences", "required", "alpha"),
+    *("max_suspects", "max_contradictions", "max_unsure_language"),
+)
 
 
 class Retention(Spec):
@@ -173,3 +179,11 @@ def figures(contract: Contract, said: Mapping[str, Any]) -> Iterator[Violation]:
 def _share(rule: str, what: str, count: int, of: int, most: float) -> Iterator[Violation]:
     if of and count > most * of:
         yield Violation(rule, f"{count:,} of {of:,} {what} ({count / of:.1%}); at most {most:.1%} may", count)
+
+
+def gates(contract: Contract, violations: Collection[Violation]) -> Iterator[Gate]:
+    """Each rule of the contract and each leak gate, with what was found."""
+    broken = {violation.rule: str(violation) for violation in violations}
+    asked = [name for name in _RULES if name in contract.model_fields_set]
+    for rule in ("row", *LEAKS, *asked):
+        yield Gate(gate=rule, held=rule not in broken, found=broken.get(rule, "kept"))

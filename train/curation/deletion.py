@@ -37,7 +37,7 @@ def forget(folder: Path, ids: Collection[str]) -> list[Path]:
 def forget_copies(folder: Path, ids: Collection[str]) -> list[Path]:
     """Remove every queue that shows one of the rows, and from what was written every text that says one in
     other words."""
-    gone = [path.parent for path in sorted(folder.glob(f"queue/*/{queue.CHANCES}")) if holds(path, ids)]
+    gone = [path.parent for path in sorted(folder.glob(f"{queue.FOLDER}/*/{queue.ROWS}")) if holds(path, ids)]
     for path in gone:
         shutil.rmtree(path)
     for path in sorted(folder.glob("produced/*.jsonl")):

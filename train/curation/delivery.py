@@ -102,6 +102,7 @@ def _fill(part: Path, shards: Sequence[Shard], said: Said, previous: Manifest | 
         parts=dict(written.parts),
         others={},
         counts=counting.document(written.tally),
+        agreement={one["label"]: one for one in said.found.get("agree", ()) if one["slice"] is None},
         stages={**said.stages, "sources": dict(said.sources), "left_out": dict(written.left_out)},
         gates=said.gates,
         llm=said.found.get("label", {}),

@@ -1,45 +1,68 @@
-"""The queue for people: DIR/queue/NAME@VERSION with Label Studio's tasks and interface, a CSV, and how
-each row was drawn. It holds texts, since people have to read them, and is for its owner only."""
+"""Queues for people: a folder with Label Studio's tasks and interface, a CSV, and how each row came into it.
+It holds texts, since people have to read them, and is for its owner only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.curation.people import label_studio, sheet
-from train.curation.selection import STEERS
+from train.curation.shards import begin, note, noted
 from train.files import canonical_json, json_text, make_folder, whole_file, write_text
 from train.policy import Policy
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from train.curation.rows import Counts
 
-CHANCES = "chances.parquet"
+FOLDER = "queue"
+"""Beside the deliveries."""
+ROWS = "rows.parquet"
+"""id, rank, and why and with what chance a row was taken; it is written last: a queue without it is none."""
 
 
-def is_there(folder: Path) -> bool:
-    return (folder / CHANCES).is_file()
+def once(folder: Path, work: Path, name: str, key: str, make: Callable[[], Counts]) -> Counts:
+    """What `make` counts, which writes the queue in `folder`; not done again under the same key."""
+    counts = noted(work, name, key) if (folder / ROWS).is_file() else None
+    if counts is None:
+        counts = make()
+        begin(work)
+        note(work, name, key, counts)
+    return dict(counts)
 
 
 def write(
-    folder: Path, drawn: Sequence[Mapping[str, Any]], table: pa.Table, policy: Policy, labels: Sequence[str]
-) -> Path:
-    """drawn: rows of selection.py, which has kept back what may not be seen; table: id and text of all rows,
-    in its order. How the rows were drawn is written last: a queue without it is none."""
+    folder: Path,
+    drawn: Sequence[Mapping[str, Any]],
+    texts: pa.Table,
+    policy: Policy,
+    labels: Sequence[str],
+    round_: int = 0,
+) -> None:
+    """drawn: row, id, rank, and what else is told of each, by whoever has kept back what may not be seen;
+    texts: id and text of all rows, in its order. asks, where it is among what is told: the labels that a row
+    is asked about, else it is all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     make_folder(folder, mode=0o700)
-    rows = table.take([one["row"] for one in drawn])
-    tasks, _ = label_studio.tasks(rows, labels, policy, send_escalated=True)
-    filled, _ = sheet.sheet(rows, labels, policy, send_escalated=True)
+    (folder / ROWS).unlink(missing_ok=True)
+    names = dict.fromkeys(["row", "id", "rank", *(drawn[0] if drawn else ())])
+    told = {name: [one[name] for one in drawn] for name in names}
+    rows = texts.take(pa.array(told.pop("row"), pa.int64()))
+    some = "asks" in told
+    if some:
+        rows = rows.append_column("asks", pa.array(told["asks"], pa.string()))
+    tasks, _ = label_studio.tasks(rows, labels, policy, round_, send_escalated=True)
+    filled, _ = sheet.sheet(rows, labels, policy, round_, send_escalated=True)
     write_text(folder / "tasks.json", json_text(tasks), private=True)
-    write_text(folder / "interface.xml", label_studio.interface(labels, policy), private=True)
+    write_text(folder / "interface.xml", label_studio.interface(labels, policy, some), private=True)
     write_text(folder / "queue.csv", filled, private=True)
-    columns = {name: [one[name] for one in drawn] for name in ("id", "rank", "reason", "chance", *STEERS)}
-    columns["quota"] = [canonical_json(one["quota"]) for one in drawn]
-    with whole_file(folder / CHANCES, private=True) as part:
-        pq.write_table(pa.table(columns), part)
-    return folder
+    with whole_file(folder / ROWS, private=True) as part:
+        pq.write_table(pa.table({name: [_plain(v) for v in values] for name, values in told.items()}), part)
+
+
+def _plain(value: Any) -> Any:
+    return canonical_json(value) if isinstance(value, dict) else value

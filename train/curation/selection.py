@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from train.curation.people.disagreements import DISPUTED
 from train.curation.scores import Fit
 from train.files import hashed
 from train.model.linear import learned
@@ -26,7 +27,7 @@ from train.spec import Seed, Spec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-READS = ("id", "normal", "split", "cluster", "label.", "slice.", "quality.")
+READS = ("id", "normal", "split", "cluster", "label.", "slice.", "quality.", DISPUTED)
 MOST = 20_000
 """Rows that a model is fitted on, and rows that are scored, at most: drawn by (seed, id)."""
 STRATA = 20
@@ -86,7 +87,7 @@ def select(
     cells = np.column_stack(
         [np.asarray(table.column(LABEL + name), dtype=np.float32) for name in labels(table)]
     )
-    disputed, misfit = _disputed(cells), _misfit(table)
+    disputed, misfit = _disputed(table, cells), _misfit(table)
     asks = trained & (np.isnan(cells).any(axis=1) | (disputed > 0) | (misfit > 0.5))
     free = asks & ~np.isin(cluster, cluster[held])
     pool, weight = _pool(np.flatnonzero(free), ids, cluster, spec.seed)
@@ -191,12 +192,19 @@ def _lots(what: str, seed: int, ids: Sequence[str] | np.ndarray) -> np.ndarray:
     return np.array([hashed(what, seed, id) for id in ids], dtype=np.uint64)
 
 
-def _disputed(cells: np.ndarray) -> np.ndarray:
-    """Entropy in bits of the cell that votes split most on, float [n]: 1 at .5, 0 where all are of a mind."""
+def _disputed(table: pa.Table, cells: np.ndarray) -> np.ndarray:
+    """Bits of the label that votes split most on, float [n], 0 where all are of a mind: of the votes, or
+    where none are known, of a cell that is a share of them."""
     from scipy.special import entr
 
     p = np.nan_to_num(cells.astype(np.float64))
-    return np.asarray(((entr(p) + entr(1 - p)) / np.log(2)).max(axis=1, initial=0))
+    bits = ((entr(p) + entr(1 - p)) / np.log(2)).max(axis=1, initial=0)
+    voted = [name for name in table.column_names if name.startswith(DISPUTED)]
+    if not voted:
+        return np.asarray(bits)
+    of_votes = np.column_stack([np.asarray(table.column(name), dtype=np.float64) for name in voted])
+    heard = ~np.isnan(of_votes).all(axis=1)
+    return np.where(heard, np.nan_to_num(of_votes).max(axis=1), bits)
 
 
 def _misfit(table: pa.Table) -> np.ndarray:

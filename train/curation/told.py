@@ -23,8 +23,9 @@ def lines(way: Way, until: str) -> Iterator[str]:
             yield from _labelled(done.found)
         if name == until == "audit":
             yield from _audited(done.found)
-    if way.queue:
-        yield f"{way.queue}: texts for people; `teensafe data agree --votes FILE` brings back what they say"
+    for name, folder in way.queues.items():
+        what = "texts that people differ on" if name == "disagreements" else "texts for people"
+        yield f"{folder}: {what}; `teensafe data agree --votes FILE` brings back what they say"
     if until in ("check", "deliver") and not way.violations:
         contract = way.curation.contract
         yield f"check: {contract.name} {contract.version} is kept"
@@ -35,6 +36,7 @@ def lines(way: Way, until: str) -> Iterator[str]:
 def document(way: Way) -> dict[str, Any]:
     return {
         "delivery": str(way.delivery) if way.delivery else None,
+        "queues": {name: str(folder) for name, folder in way.queues.items()},
         "stages": {name: {"counts": done.counts, "found": done.found} for name, done in way.done.items()},
         "violations": [
             {"rule": v.rule, "what": v.what, "count": v.count, "rows": list(v.rows)} for v in way.violations

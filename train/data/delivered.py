@@ -76,6 +76,8 @@ class Manifest(Spec):
     """Every other file of the delivery -> its sha256."""
     counts: dict[str, Any]
     """Rows, known and positive cells by split, label and slice."""
+    agreement: dict[str, Any] = Field(default_factory=dict)
+    """Label -> Krippendorff's alpha of the votes behind its cells, with its interval; see train/curation."""
     stages: dict[str, Any]
     """What each stage was told, and what it counted."""
     gates: tuple[Gate, ...]

@@ -30,6 +30,10 @@ class People(Spec):
     """Votes that a cell takes at least."""
     adjudicated: Literal["decide", "count"] = "decide"
     """Votes of a later round decide alone, or count as those of the first do. Agreement is of the first."""
+    disagreements: int = Field(default=100, ge=0)
+    """Rows in the queue of those that people's votes differ on most, for somebody to decide; 0: no queue."""
+    send_escalated: bool = False
+    """Whether texts that a tier-3 label holds for, or may hold for, go into that queue."""
     level: Level = "interval"
     """Of Krippendorff's alpha: how far apart two votes are. It is one for votes of yes and no alone."""
 

@@ -11,6 +11,7 @@ from train.curation.counting import MOST_VALUES
 from train.curation.people.aggregate import Cells, Level, People, cells
 from train.curation.people.agreement import alpha, cohen, fleiss
 from train.curation.people.annotators import confusions
+from train.curation.people.disagreements import DISPUTED, spread
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +33,8 @@ def agree(
     policy: Policy,
     key: bytes | None = None,
 ) -> tuple[pa.Table, Counts, Any]:
-    """New columns by.<L>, `people` where a cell comes from votes that were imported, and the label columns.
+    """New columns by.<L>, `people` where a cell comes from votes that were imported, disputed.<L> of the
+    labels that were voted on (see disagreements.py), and the label columns.
 
     votes: those behind the sources' cells, which are their means; weighed, they make new ones where they can.
     own: all that were imported, in their order: those that hold under the policy take the place of the
@@ -51,6 +53,8 @@ def agree(
     stay = [item not in of_own.get(label, _NONE).said for item, label in on]
     behind = votes.filter(pa.array(stay, pa.bool_()))
     of_sources = cells(behind, spec) if spec.aggregate != "mean" else {}
+    standing_votes = gathered([behind, own])
+    bits = spread(standing_votes)
     ids = table.column("id").to_pylist()
     columns: dict[str, pa.Array] = {}
     for label in labels(table):
@@ -63,9 +67,12 @@ def agree(
         columns[LABEL + label] = pa.array(cell, pa.float32())
         columns[f"by.{label}"] = pa.array(by, pa.string())
         counted = {"from_people": len(by) - by.count(None), "weighed": sum(id in weighed for id in ids)}
+        if differ := bits.get(label):
+            columns[DISPUTED + label] = pa.array([differ.get(id) for id in ids], pa.float32())
+            counted["disputed"] = sum(differ.get(id, 0) > 0 for id in ids)
         counts |= {f"{what}.{label}": n for what, n in counted.items() if n}
     after = pa.table({name: columns.get(name, table.column(name)) for name in table.column_names})
-    return pa.table(columns), counts, measured(after, gathered([behind, own]), spec.level, key)
+    return pa.table(columns), counts, measured(after, standing_votes, spec.level, key)
 
 
 def measured(

@@ -28,12 +28,15 @@ def tasks(
 ) -> tuple[list[dict[str, Any]], int]:
     """(what Label Studio imports, how many rows of tier 3 were kept back; see escalated.py).
 
-    rows: id, text and label.<L>, of which none is told. A text that is no conversation is one turn.
+    rows: id, text and label.<L>, of which none is told; `asks` where each row asks for labels of its own. A
+    text that is no conversation is one turn.
     """
     sent, held = sendable(rows, policy, send_escalated)
-    asked = {"labels": " ".join(labels), "round": round_, "policy": named(policy)}
-    said = zip(sent.column("id").to_pylist(), sent.column("text").to_pylist(), strict=True)
-    return [{"data": {"item": id, "turns": _turns(text), **asked}} for id, text in said], held
+    beside = {"round": round_, "policy": named(policy)}
+    asks = sent.column("asks").to_pylist() if "asks" in rows.column_names else [" ".join(labels)] * len(sent)
+    said = zip(sent.column("id").to_pylist(), sent.column("text").to_pylist(), asks, strict=True)
+    made = [{"item": id, "turns": _turns(text), "labels": its, **beside} for id, text, its in said]
+    return [{"data": data} for data in made], held
 
 
 def _turns(text: str) -> list[dict[str, str]]:
@@ -43,9 +46,9 @@ def _turns(text: str) -> list[dict[str, str]]:
     return [{"speaker": speaker, "text": words} for speaker, _, words in turns]
 
 
-def interface(labels: Sequence[str], policy: Policy) -> str:
+def interface(labels: Sequence[str], policy: Policy, some: bool = False) -> str:
     """The labelling configuration of these tasks, XML: each label to be answered, beside what carries it and
-    what does not."""
+    what does not. some: each task says which labels it asks for, and the others may stay open."""
     view = xml.Element("View")
     xml.SubElement(view, "Style").text = _VEIL
     xml.SubElement(view, "Header", value=f"Policy {named(policy)}: judge the last turn, as part of the whole")
@@ -58,12 +61,15 @@ def interface(labels: Sequence[str], policy: Policy) -> str:
         "textKey": "text",
     }
     xml.SubElement(veiled, "Paragraphs", shown)
+    if some:
+        xml.SubElement(view, "Header", value="People differ on: $labels. Decide these; leave the others open")
     for name in labels:
         label = policy.labels[name]
         excludes = f"Not: {'; '.join(label.excludes)}"
         xml.SubElement(view, "Header", value=f"{label.title}: {label.definition}", size="5")
         xml.SubElement(view, "Header", value=excludes, size="6")
-        asked = {"choice": "single-radio", "required": "true", "showInline": "true"}
+        required = "false" if some else "true"
+        asked = {"choice": "single-radio", "required": required, "showInline": "true"}
         choices = xml.SubElement(view, "Choices", {"name": name, "toName": "turns", **asked})
         hints = {"yes": label.definition, "no": excludes, "unsure": "The policy does not tell"}
         for said in ANSWERS:

@@ -32,16 +32,19 @@ def sheet(
 ) -> tuple[str, int]:
     """(CSV with a column a label to answer with yes, no or unsure, how many rows of tier 3 were kept back).
 
-    rows: id, text and label.<L>, of which none is told. The turns of a conversation stand on lines of their
-    own. No cell is a formula: where one would be, a ' stands before it, which reading takes off again.
+    rows: id, text and label.<L>, of which none is told; `asks` where each row asks for labels of its own. The
+    turns of a conversation stand on lines of their own. No cell is a formula: where one would be, a ' stands
+    before it, which reading takes off again.
     """
     sent, held = sendable(rows, policy, send_escalated)
     out = StringIO()
     writer = csv.writer(out)
-    writer.writerow(["item", "round", "policy", "annotator", *labels, "text"])
-    for id, text in zip(sent.column("id").to_pylist(), sent.column("text").to_pylist(), strict=True):
-        words = text.replace(TURN, "\n")
-        writer.writerow([harmless(id), round_, named(policy), "", *[""] * len(labels), harmless(words)])
+    asks = "asks" in rows.column_names
+    writer.writerow(["item", "round", "policy", *(["labels"] * asks), "annotator", *labels, "text"])
+    names = ("id", "text", *(["asks"] * asks))
+    for id, text, *its in zip(*(sent.column(name).to_pylist() for name in names), strict=True):
+        words = harmless(text.replace(TURN, "\n"))
+        writer.writerow([harmless(id), round_, named(policy), *its, "", *[""] * len(labels), words])
     return out.getvalue(), held
 
 

@@ -138,6 +138,14 @@ def kept(folder: Path) -> pa.Table:
     return gathered([_part(path) for path in sorted(folder.glob("*.parquet"))])
 
 
+def next_round(folder: Path) -> int:
+    """The round that comes after all those of which votes were imported."""
+    import pyarrow.compute as pc
+
+    rounds = kept(folder).column("round")
+    return int(pc.max(rounds).as_py()) + 1 if len(rounds) else 1
+
+
 def forget(folder: Path, items: Collection[str]) -> int:
     """Remove the votes on items whose rows are deleted; how many there were."""
     import pyarrow as pa

@@ -7,20 +7,20 @@ older one that holds it is removed, since a delivery is never changed.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from train.curation import counting, queue, shards
+from train.curation import copies, counting, shards
+from train.curation.copies import holds
 from train.curation.deleted import remember
 from train.curation.delivery import CARD, LEFT_OUT, seal, write_file
 from train.curation.people import votes
 from train.data.delivered import MANIFEST, NAMED, File, Part
 from train.data.delivered import read as read_manifest
-from train.files import cache_folder, whole_folder, write_text
+from train.files import cache_folder, whole_folder
 
 
 def forget(folder: Path, ids: Collection[str]) -> list[Path]:
@@ -31,21 +31,6 @@ def forget(folder: Path, ids: Collection[str]) -> list[Path]:
     for path in gone:
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink()
-    return gone
-
-
-def forget_copies(folder: Path, ids: Collection[str]) -> list[Path]:
-    """Remove every queue that shows one of the rows, and from what was written every text that says one in
-    other words."""
-    gone = [path.parent for path in sorted(folder.glob(f"{queue.FOLDER}/*/{queue.ROWS}")) if holds(path, ids)]
-    for path in gone:
-        shutil.rmtree(path)
-    for path in sorted(folder.glob("produced/*.jsonl")):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        rest = [line for line in lines if json.loads(line)["parent"] not in ids]
-        if len(rest) < len(lines):
-            write_text(path, "".join(rest), private=True)
-            gone.append(path)
     return gone
 
 
@@ -107,50 +92,31 @@ def deliveries(folder: Path) -> Iterator[Path]:
     yield from sorted(found, key=order)
 
 
-def holds(path: Path, ids: Collection[str]) -> bool:
-    """Whether a Parquet or Arrow file has a row with one of the ids, or one made from it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    wanted = pa.array(sorted(ids), pa.string())
-    table = _ids(path)
-    return any(
-        bool(pc.any(pc.is_in(table.column(name), value_set=wanted)).as_py())
-        for name in ("id", "parent")
-        if name in table.column_names
-    )
-
-
-def _ids(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if path.suffix == ".parquet":
-        names = [name for name in pq.read_schema(path).names if name in ("id", "parent")]
-        return pq.read_table(path, columns=names)
-    with pa.memory_map(str(path)) as source:
-        table = pa.ipc.open_stream(source).read_all()
-        return table.select([name for name in ("id", "parent") if name in table.column_names])
-
-
 def delete(folder: Path, ids: Collection[str]) -> list[str]:
     """Delete rows by id, with what was made from them; what was done, a line each.
 
-    Raises InputError for what is no id.
+    Later messages that are shown with a deleted one go, too; the next build has them again, without its
+    words. Raises InputError for what is no id.
     """
     remember(folder, ids)
     done = []
+    said = copies.words(folder, ids)
+    if said.later:
+        done.append(
+            f"{len(said.later):,} later messages show one of them: gone, too; the next build has them without"
+        )
+    gone = {*ids, *said.later}
     newest: dict[str, Path] = {}
-    held = [path for path in deliveries(folder) if any(holds(file, ids) for file in path.rglob("*.parquet"))]
+    held = [path for path in deliveries(folder) if any(holds(file, gone) for file in path.rglob("*.parquet"))]
     for path in deliveries(folder):
         newest[path.name.rpartition("@")[0]] = path
     for path in held:
         if path in newest.values():
-            done.append(f"{without(path, ids).name}: {path.name} without them")
+            done.append(f"{without(path, gone).name}: {path.name} without them")
         shutil.rmtree(path)
         done.append(f"{path.name}: withdrawn and removed, since it held them")
     if votes.forget(folder / votes.FOLDER, ids):
         done.append("votes on them: removed")
-    done += [f"{path}: without them" for path in forget_copies(folder, ids)]
+    done += copies.forget(folder, gone, said.texts)
     again = "removed, since it held them; it is made again when it is needed"
-    return [*done, *(f"{path}: {again}" for path in forget(folder, ids))]
+    return [*done, *(f"{path}: {again}" for path in forget(folder, gone))]

@@ -22,7 +22,7 @@ from train.spec import Spec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """Raise it when reading changes what the shards hold."""
 
 
@@ -66,10 +66,9 @@ def gather(
         shards = [finished(folder, called, key(made_of, called)) for called in before["shards"]]
         if all(shards):
             return [shard for shard in shards if shard], before["left_out"]
-    reading = read(name, source)
-    kept = (example for example in reading if example.id not in gone)
+    reading = read(name, source, gone)
     made = []
-    for number, chunk in enumerate(_chunks(kept, rows)):
+    for number, chunk in enumerate(_chunks(reading, rows)):
         called = f"{name}-{number:05d}"
         shard = finished(folder, called, key(made_of, called))
         made.append(shard or commit(folder, called, key(made_of, called), _table(chunk, source, schema), {}))

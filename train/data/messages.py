@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -41,16 +41,22 @@ class Messages(Spec):
         yield from (("turns.speaker", self.speaker), ("turns", self.text))
 
 
-def in_context(messages: Messages, rows: Iterable[Row]) -> Iterator[Row]:
+def in_context(
+    messages: Messages, rows: Iterable[Row], gone: Callable[[int, Row], bool] = lambda number, row: False
+) -> Iterator[Row]:
     """The rows of a file, in their order, each with turns in place of its text: the last is its own message.
 
     None stands there where a later message of the thread is judged instead; where something is wrong with the
-    message, what that is (a NoConversation), and the message is in no context. Memory holds the rows.
+    message, what that is (a NoConversation), and the message is in no context. gone: whether the message of a
+    row, by its number and what it holds, was deleted: it is in no context, and not judged. Memory holds the
+    rows.
     """
     held = list(rows)
     turns: list[Turns | NoConversation | None] = [None] * len(held)
     threads: dict[str, dict[Decimal, tuple[int, tuple[str, str]]]] = {}
-    for row, (_, cells) in enumerate(held):
+    for row, (where, cells) in enumerate(held):
+        if gone(row, (where, cells)):
+            continue
         try:
             name, place = _cell(cells, messages.thread, "a thread"), _place(cells, messages.order)
             said = row, _turn(cells, messages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,8 +29,9 @@ LONGEST_TEXT = 100_000  # characters
 _LEAVE_OUT = "set bad_rows: drop to leave such rows out"
 
 
-def read(name: str, source: Source) -> Reading:
-    """The source's examples, in file order.
+def read(name: str, source: Source, deleted: Collection[str] = ()) -> Reading:
+    """The source's examples, in file order. deleted: ids of those that are none, and whose messages stand in
+    nobody's context.
 
     Raises InputError: at once where a file or a column is missing or a file is unreadable; after the last row
     with everything that is wrong with single rows.
@@ -38,19 +39,22 @@ def read(name: str, source: Source) -> Reading:
     parts: list[_Part] = []
     if isinstance(source.turns, Messages):
         source = source.model_copy(update={"group": source.turns.thread})
+    gone = frozenset(deleted)
     for claim, path in source.paths().items():
         table = source.table(path)
+        prefix = f"{claim}/" if isinstance(source.path, dict) else ""
         if table.format == "grammar":
             made = list(table.rows())  # parsed once, for its columns and for its rows
             source = source.model_copy(update={"id": source.id or "id", "group": source.group or "template"})
             _require_columns(source, table.path, str(table.path), list(made[0][1]))
-            parts.append(_Part(claim, table.path, lambda found, made=made: iter(made)))  # type: ignore[misc]
+            parts.append(_Part(claim, prefix, table.path, lambda found, made=made: iter(made)))  # type: ignore[misc]
             continue
         headed = table.is_delimited and source.columns is None
         where = f"{table.path}:1" if headed else str(table.path)
         _require_columns(source, table.path, where, table.columns())
-        parts.append(_Part(claim, table.path, partial(_rows, source, table)))
-    return Reading(name, source, parts)
+        unheard = _Deleted(name, source.id, prefix, gone)
+        parts.append(_Part(claim, prefix, table.path, partial(_rows, source, table, unheard)))
+    return Reading(name, source, parts, gone)
 
 
 @dataclass(frozen=True)
@@ -58,22 +62,44 @@ class _Part:
     """One file of a source."""
 
     claim: Claim
+    prefix: str
+    """Before the number of a row that has no id of its own."""
     path: Path
     rows: Callable[[Findings], Iterator[Row]]
 
 
-def _rows(source: Source, table: Table, found: Findings) -> Iterator[Row]:
+def _rows(source: Source, table: Table, gone: Callable[[int, Row], bool], found: Findings) -> Iterator[Row]:
     rows = table.rows({column for _, column in source.reads()}, found)
-    return in_context(source.turns, rows) if isinstance(source.turns, Messages) else rows
+    return in_context(source.turns, rows, gone) if isinstance(source.turns, Messages) else rows
+
+
+@dataclass(frozen=True)
+class _Deleted:
+    """Whether a row of a file, by its number, is one of those that were deleted."""
+
+    name: str
+    column: str | None
+    prefix: str
+    ids: frozenset[str]
+
+    def __call__(self, number: int, row: Row) -> bool:
+        if not self.ids:
+            return False
+        with suppress(NotOneValue):  # said when the row's turn comes
+            own = plain(row[1].get(self.column)) if self.column else f"{self.prefix}{number}"
+            return f"{self.name}:{own or ''}" in self.ids
+        return False
 
 
 class Reading(Iterator[Example]):
     """Examples of one source. After the last one, or so far: `rows` read, and why some were `left_out`."""
 
-    def __init__(self, name: str, source: Source, parts: list[_Part]) -> None:
+    def __init__(
+        self, name: str, source: Source, parts: list[_Part], deleted: frozenset[str] = frozenset()
+    ) -> None:
         self.rows = 0
         self.left_out: Counter[str] = Counter()
-        self._name, self._source, self._parts = name, source, parts
+        self._name, self._source, self._parts, self._deleted = name, source, parts, deleted
         self._found = Findings(parts[0].path)
         self._constants = {key: value for key, value in source.slices.items() if isinstance(value, str)}
         self._sliced = {key: v.column for key, v in source.slices.items() if isinstance(v, SliceColumn)}
@@ -101,7 +127,8 @@ class Reading(Iterator[Example]):
         for _, example in _aggregated(source, placed, found) if source.aggregate else placed:
             if source.id:
                 ids.append(hash(example.id))
-            yield example
+            if example.id not in self._deleted:
+                yield example
         self._report_repeated_ids(ids)
         self._report_unseen()
         found.close()
@@ -118,7 +145,6 @@ class Reading(Iterator[Example]):
         needs = NEEDS if isinstance(source.turns, Messages) else "a text in every row"
         unusable = _Unusable(self._parts[0].path, needs)
         for part in self._parts:
-            named = f"{part.claim}/" if isinstance(source.path, dict) else ""
             for number, (where, row) in enumerate(part.rows(found)):
                 self.rows += 1
                 if reason := self._passed_over(row):
@@ -133,7 +159,7 @@ class Reading(Iterator[Example]):
                     continue
                 labels = {label: cell.read(where, row) for label, cell in cells.items()}
                 try:
-                    example = self._example(row, text, f"{named}{number}", labels)
+                    example = self._example(row, text, f"{part.prefix}{number}", labels)
                     item = tuple(plain(row.get(column)) for column in by)
                 except NotOneValue as error:
                     found.add(where, f"id, group, split, slice or item: {error}", "a text or a number")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Any
 
-from train.files import cache_folder, make_folder, sha256_bytes
+from train.files import cache_folder, make_folder, sha256_bytes, write_text
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,26 @@ class Answers:
 
     def close(self) -> None:
         self._file.close()
+
+
+def forget(texts: Collection[str]) -> int:
+    """Remove what is kept about texts, of every prompt and model; how many answers that were. They are asked
+    for, and paid for, again if the texts come back."""
+    gone, removed = {_hash(text) for text in texts}, 0
+    for path in sorted((cache_folder() / "verdicts").glob("*.jsonl")) if gone else ():
+        lines = path.read_bytes().splitlines(keepends=True)
+        rest = [line for line in lines if _text(line) not in gone]
+        if len(rest) < len(lines):
+            write_text(path, b"".join(rest).decode(), private=True)
+            removed += len(lines) - len(rest)
+    return removed
+
+
+def _text(line: bytes) -> str | None:
+    try:
+        return str(json.loads(line)["text"])
+    except (ValueError, KeyError):  # cut when a process was killed
+        return None
 
 
 def _hash(text: str) -> str:

@@ -13,6 +13,7 @@ from tests.curation.curations import CONTRACT, WORDS, written
 from train.cli import main
 from train.curation.build import build
 from train.curation.curation import load
+from train.curation.production import in_other_words
 from train.data.delivered import read as read_manifest
 from train.files import cache_folder
 from train.llm import answers
@@ -89,6 +90,7 @@ def test_verdicts_on_deleted_texts_are_gone(chats: tuple[Path, Path]) -> None:
     kept = Answers("a" * 64)
     for id in ("chat:7-2", "chat:7-3", "chat:9-1"):
         kept.keep(rows[id], Answer([0.5], 3, 4))
+    kept.keep(in_other_words(rows["chat:7-2"]), Answer(["said otherwise"], 3, 4))
     kept.close()
     (file,) = (cache_folder() / "verdicts").glob("*.jsonl")
     with file.open("ab") as stream:
@@ -96,5 +98,6 @@ def test_verdicts_on_deleted_texts_are_gone(chats: tuple[Path, Path]) -> None:
     assert main(["data", "delete", "--to", str(to), "--id", "chat:7-2"]) == 0
     left = Answers("a" * 64)
     assert [left.get(rows[id]) is None for id in ("chat:7-2", "chat:7-3", "chat:9-1")] == [True, True, False]
+    assert left.get(in_other_words(rows["chat:7-2"])) is None and b"otherwise" not in file.read_bytes()
     left.close()
     assert answers.forget([]) == 0 and file.stat().st_mode & 0o077 == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from train.curation import queue
+from train.curation.production import in_other_words
 from train.example import TURN
 from train.files import write_text
 from train.llm import answers
@@ -107,7 +108,7 @@ def _shows(row: _Row, said: dict[tuple[str, str], list[Sequence[str]]]) -> bool:
 
 def forget(folder: Path, ids: Collection[str], texts: Collection[str]) -> list[str]:
     """Remove every queue that shows one of the rows, from what was written every text that says one in other
-    words, and every verdict on one of the texts; what was done, a line each."""
+    words, and every answer about one of the texts; what was done, a line each."""
     done = []
     for path in sorted(folder.glob(f"{queue.FOLDER}/*/{queue.ROWS}")):
         if holds(path, ids):
@@ -119,6 +120,6 @@ def forget(folder: Path, ids: Collection[str], texts: Collection[str]) -> list[s
         if len(rest) < len(lines):
             write_text(path, "".join(rest), private=True)
             done.append(f"{path}: without them")
-    if removed := answers.forget(texts):
-        done.append(f"{removed:,} cached verdicts on them: removed")
+    if removed := answers.forget([*texts, *map(in_other_words, texts)]):
+        done.append(f"{removed:,} cached answers about them: removed")
     return done

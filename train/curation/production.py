@@ -31,6 +31,9 @@ from train.policy import ESCALATED, Policy
 from train.spec import Spec
 from train.terminal import Terminal
 
+_SAME = "the same"
+"""The language of a paraphrase."""
+
 
 class Produce(Spec):
     writer: Labeller
@@ -138,7 +141,12 @@ def _topics(spec: Produce, policy: Policy) -> Iterator[_Asked]:
 
 def _paraphrases(spec: Produce, allowed: Sequence[tuple[str, str]]) -> Iterator[_Asked]:
     for id, text in allowed[: spec.paraphrases]:
-        yield _Asked(task("the same", 1, {"say": text}), None, None, "the same", id)
+        yield _Asked(in_other_words(text), None, None, _SAME, id)
+
+
+def in_other_words(text: str) -> str:
+    """What the writer is asked to have a paraphrase of a text."""
+    return task(_SAME, 1, {"say": text})
 
 
 def _written(

@@ -1,7 +1,7 @@
-"""Verdicts that were paid for, kept as they arrive, so that nobody pays for one twice.
+"""Answers that were paid for, kept as they arrive, so that nobody pays for one twice.
 
-One file a prompt, address and model, one line a text, in the cache folder. A text is known by its hash; none
-is written.
+One file a prompt, address and model, one line a text, in the cache folder. What was asked is known by its
+hash; what a model wrote is kept as it wrote it.
 """
 
 from __future__ import annotations

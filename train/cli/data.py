@@ -168,8 +168,11 @@ def _produce(options: argparse.Namespace) -> int:
     folder = options.to / "work" / "produce"
     made, counts = produce(curation.produce, curation.policy, rows, folder, terminal)
     path = options.to / "produced" / f"{curation.full_name}.jsonl"
-    write(made, path)
     terminal.say(", ".join(f"{what.replace('_', ' ')} {n:,}" for what, n in counts.items()))
+    if not made:
+        terminal.say("the verifier allowed none of them; no file is written")
+        return 0
+    write(made, path)
     terminal.say(
         f"{path}: a source with text: text, id: id, group: group, all_negative: true, synthetic: true"
     )

@@ -101,3 +101,30 @@ def test_verdicts_on_deleted_texts_are_gone(chats: tuple[Path, Path]) -> None:
     assert left.get(in_other_words(rows["chat:7-2"])) is None and b"otherwise" not in file.read_bytes()
     left.close()
     assert answers.forget([]) == 0 and file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--to", "{to}"], "says no id"),
+        (["--to", "{to}", "--ids", "none.txt"], "none.txt: cannot be read"),
+        (["--to", "{to}-elsewhere", "--id", "a:b"], "holds neither work nor deliveries"),
+        (["--to", "{to}", "--id", "nowhere"], "SOURCE:ID"),
+    ],
+)
+def test_a_deletion_that_would_do_nothing(
+    chats: tuple[Path, Path], arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is told that something is gone where nothing was looked at."""
+    path, to = chats
+    build(load(path), to, Terminal(speaks=False), "gather")
+    assert main(["data", "delete", *(a.format(to=to) for a in arguments)]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path(f"{to}-elsewhere").exists() and not (to / "deleted.txt").exists()
+
+
+def test_an_id_that_is_nowhere_is_named(chats: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    path, to = chats
+    build(load(path), to, Terminal(speaks=False), "gather")
+    assert main(["data", "delete", "--to", str(to), "--id", "chat:7-2", "--id", "chat:99"]) == 0
+    assert "no row here has chat:99" in capsys.readouterr().err

@@ -181,15 +181,22 @@ def _produce(options: argparse.Namespace) -> int:
 
 def _delete(options: argparse.Namespace) -> int:
     from train.curation.deletion import delete
+    from train.errors import InputError, Problem
     from train.terminal import Terminal
 
     ids = [*options.id]
     if options.ids:
-        ids += options.ids.read_text(encoding="utf-8").split()
+        try:
+            ids += options.ids.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeError):
+            raise InputError(
+                Problem(str(options.ids), "cannot be read", "a text file, an id a line")
+            ) from None
+        ids = [id.strip() for id in ids if id.strip()]
     terminal = Terminal()
     for line in delete(options.to, ids):
         terminal.say(line)
-    terminal.say(f"{len(set(ids)):,} ids are deleted, and no build in {options.to} takes them in again")
+    terminal.say(f"ids deleted: {len(set(ids)):,}; no build in {options.to} takes them in again")
     return 0
 
 

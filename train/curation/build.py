@@ -32,6 +32,7 @@ from train.curation.lineage import publish
 from train.curation.people import agree, annotators, disagreements, votes
 from train.curation.personal.scrub import scrub
 from train.curation.rows import LABEL, Counts, labels
+from train.curation.runner import NATIVE, use
 from train.curation.shards import Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, columns_of, each, whole
 from train.data.source import content_digest
@@ -101,6 +102,8 @@ def build(
     to: the folder that holds the work and the deliveries. Raises InputError where a source is wrong,
     GateBroken from `split` on where something leaks and at `deliver` where the contract is not kept.
     """
+    if runner != NATIVE:
+        use(runner)  # before any work: is it there?
     way = Way(curation, Setting(to, runner, terminal))
     for name in WAY[: WAY.index(until) + 1]:
         _STEPS[name](way, shard_rows) if name == "gather" else _STEPS[name](way)

@@ -46,10 +46,12 @@ def _ids(path: Path) -> Any:
 
 
 class Words(NamedTuple):
-    """later: ids of messages that are shown with one of the rows; texts: of both, as each stage has them."""
+    """found: ids of the rows that are there; later: of messages that are shown with one of them; texts: of
+    both, as each stage has them."""
 
-    texts: frozenset[str]
+    found: frozenset[str]
     later: frozenset[str]
+    texts: frozenset[str]
 
 
 def words(folder: Path, ids: Collection[str]) -> Words:
@@ -57,10 +59,12 @@ def words(folder: Path, ids: Collection[str]) -> Words:
     them."""
     texts: set[str] = set()
     later: set[str] = set()
+    found: set[str] = set()
     for path in sorted((*folder.glob("work/*/*.parquet"), *folder.glob("*@*/data/*/*.parquet"))):
         rows = [*_rows(path)]
         own = [row for row in rows if row.id in ids or row.parent in ids]
         texts.update(row.text for row in own)
+        found.update(row.id for row in own)
         said: dict[tuple[str, str], list[Sequence[str]]] = {}
         for row in own:
             if row.id in ids:
@@ -69,7 +73,7 @@ def words(folder: Path, ids: Collection[str]) -> Words:
         show = [row for row in rows if row.id not in ids and _shows(row, said)] if said else []
         later.update(row.id for row in show)
         texts.update(row.text for row in show)
-    return Words(frozenset(texts), frozenset(later))
+    return Words(frozenset(found & {*ids}), frozenset(later), frozenset(texts))
 
 
 class _Row(NamedTuple):

@@ -20,6 +20,7 @@ from train.curation.delivery import CARD, LEFT_OUT, seal, write_file
 from train.curation.people import votes
 from train.data.delivered import MANIFEST, NAMED, File, Part
 from train.data.delivered import read as read_manifest
+from train.errors import InputError, Problem
 from train.files import cache_folder, whole_folder
 
 
@@ -96,11 +97,19 @@ def delete(folder: Path, ids: Collection[str]) -> list[str]:
     """Delete rows by id, with what was made from them; what was done, a line each.
 
     Later messages that are shown with a deleted one go, too; the next build has them again, without its
-    words. Raises InputError for what is no id.
+    words. Raises InputError for what is no id, for no ids at all, and where nothing was built.
     """
+    if not ids:
+        raise InputError(Problem("command line", "says no id", "--id SOURCE:ID, or --ids FILE"))
+    if not (folder / "work").is_dir() and not (folder.is_dir() and [*deliveries(folder)]):
+        what = "holds neither work nor deliveries"
+        raise InputError(Problem(str(folder), what, "the DIR of `teensafe data build --to DIR`"))
     remember(folder, ids)
     done = []
     said = copies.words(folder, ids)
+    if missing := sorted({*ids} - said.found):
+        named = f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}"
+        done.append(f"no row here has {named}: nothing to remove, and no build will take one in")
     if said.later:
         done.append(
             f"{len(said.later):,} later messages show one of them: gone, too; the next build has them without"

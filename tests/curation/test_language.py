@@ -6,6 +6,7 @@ import random
 import socket
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,11 @@ TEXTS = {
 
 
 def table(*texts: str, said: list[str | None] | None = None) -> pa.Table:
-    columns = {"id": [str(i) for i in range(len(texts))], "normal": pa.array(texts, pa.string())}
+    columns: dict[str, Any] = {
+        "id": [str(i) for i in range(len(texts))],
+        "normal": pa.array(texts, pa.string()),
+    }
+    columns["conversation"] = pa.array([TURN in text for text in texts], pa.bool_())
     return pa.table(columns | ({"slice.lang": pa.array(said, pa.string())} if said else {}))
 
 
@@ -71,8 +76,9 @@ def test_who_speaks_is_no_word() -> None:
     turns = ["ja klar", "nein danke", "doch bitte"]
     speakers = ["the english speaking user", "assistant", "user"]
     chat = TURN.join(f"{who}: {said}" for who, said in zip(speakers, turns, strict=True))
-    assert detect(chat, Language()) == detect(" ".join(turns), Language())
-    assert detect(f"user: ja{TURN}assistant: ne", Language(letters=5)) == (UNSURE, 0.0)
+    assert detect(chat, Language(), conversation=True) == detect(" ".join(turns), Language())
+    assert detect(f"user: ja{TURN}assistant: ne", Language(letters=5), conversation=True) == (UNSURE, 0.0)
+    assert detect("assistant: ja", Language(letters=5), conversation=True) == (UNSURE, 0.0)
 
 
 def test_the_floors_are_what_they_say() -> None:

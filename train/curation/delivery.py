@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LEFT_OUT = "left_out.parquet"
 CARD, CHANGES = "README.md", "CHANGES.md"
 UNKNOWN = "no label is known"
-_INSIDE = ("source", "licence", "claim", "synthetic", "split", "left_out")
+_INSIDE = ("source", "licence", "claim", "synthetic", "conversation", "split", "left_out")
 """Columns that stages need and a delivery has no use for: they are the same for all rows of a file."""
 FOUND = {"language": "language", "age": "stated_age"}
 """Slices that stages find -> their columns."""
@@ -176,7 +176,7 @@ def write_data(shards: Sequence[Shard], folder: Path) -> Written:
         left.add(schema.empty_table())
         for source, its in groupby(shards, key=source_of):
             rows = [*its]
-            conversations = any(_has_turns(shard) for shard in rows)
+            conversations = any(_are_conversations(shard) for shard in rows)
             with _PartFiles(folder, source, "turns" if conversations else "text") as part:
                 for shard in rows:
                     table = _settled(read([shard]))
@@ -296,10 +296,10 @@ class _File:
         self._waiting = [rest] if len(rest := table.slice(rows)) else []
 
 
-def _has_turns(shard: Shard) -> bool:
+def _are_conversations(shard: Shard) -> bool:
     import pyarrow.compute as pc
 
-    return bool(pc.any(pc.match_substring(read([shard], ["text"]).column("text"), TURN)).as_py())
+    return bool(pc.any(read([shard], ["conversation"]).column("conversation")).as_py())
 
 
 def _settled(table: pa.Table) -> pa.Table:

@@ -107,6 +107,7 @@ def _table(examples: list[Example], source: Source, schema: pa.Schema) -> pa.Tab
         "parent": [None] * n,
         "text": [example.text for example in examples],
         "synthetic": [source.synthetic] * n,
+        "conversation": [source.turns is not None] * n,
     }
     for column in schema.names:
         if column.startswith(LABEL):

@@ -44,25 +44,26 @@ def language(table: pa.Table, spec: Language) -> tuple[pa.Table, Counts]:
     and the counts say how often another one was found."""
     import pyarrow as pa
 
-    found = [detect(text, spec) for text in table.column("normal").to_pylist()]
+    said = zip(table.column("normal").to_pylist(), table.column("conversation").to_pylist(), strict=True)
+    found = [detect(text, spec, conversation) for text, conversation in said]
     codes, sure = [code for code, _ in found], np.array([p for _, p in found], dtype=np.float32)
     counts = Counter(f"language.{code}" for code in codes)
     if "slice.lang" in table.column_names:
-        said = table.column("slice.lang").to_pylist()
+        stated = table.column("slice.lang").to_pylist()
         counts["not_as_the_source_says"] = sum(
             code != UNSURE and theirs is not None and theirs.partition("-")[0].lower() != code
-            for code, theirs in zip(codes, said, strict=True)
+            for code, theirs in zip(codes, stated, strict=True)
         )
     table = table.append_column("language", pa.array(codes, pa.string()))
     return table.append_column("language_confidence", pa.array(sure)), counts
 
 
-def detect(text: str, spec: Language) -> tuple[str, float]:
+def detect(text: str, spec: Language, conversation: bool = False) -> tuple[str, float]:
     """(ISO 639 code or `und`, probability of the likeliest language; 0 where it was not asked).
 
     Who speaks in a conversation is left aside: `user` and `assistant` are English in any chat.
     """
-    if TURN in text:
+    if conversation:
         text = _SPEAKER.sub(TURN, text)
     words = " ".join(_NO_WORDS.sub(" ", text[: 4 * LONGEST]).split())[:LONGEST]
     if len(words) - words.count(" ") + 2 * len(_WIDE.findall(words)) < spec.letters:

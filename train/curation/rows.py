@@ -3,8 +3,10 @@
 | column | type | what |
 |---|---|---|
 | id | string | `<source>:<the file's own id or row number>`: the same however often the files are read |
-| source, group, licence | string | where it is from; what stays in one split; what it may be used under |
+| source, licence | string | where it is from; what it may be used under |
+| group | string | what stays in one split; after `split` it is called by the id of its first row |
 | claim | string | the split that its source puts it in, or `any` |
+| conversation | bool | each turn of its text says first who speaks |
 | synthetic | bool | written for training, not seen in the wild |
 | parent | string or null | id of the row it was made from |
 | text | string | as it was written; after `scrub`, with placeholders. Turns are set apart by `example.TURN` |
@@ -27,6 +29,7 @@ FIXED = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "source", "group", "licence", "claim", "parent", "text")),
         ("synthetic", pa.bool_()),
+        ("conversation", pa.bool_()),
     ]
 )
 """The columns that every row has."""

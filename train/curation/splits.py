@@ -28,7 +28,8 @@ REPEATED = "says what an earlier row of its source says"
 
 
 def split(table: pa.Table, spec: Split, thinning: Thinning) -> tuple[pa.Table, Counts]:
-    """New columns `split` and `left_out`, one of them null; `group`, the unit's; and the label cells.
+    """New columns `split` and `left_out`, one of them null; `group`, the id of its unit's first row, since
+    what a source calls a group may be somebody's name; and the label cells.
 
     thinning: of rows of one source that are exact (or near) duplicates the first stays, and its cells are the
     means of what they know. Duplicates of other sources stay: recipes unite equal texts, and each source's
@@ -63,12 +64,11 @@ def split(table: pa.Table, spec: Split, thinning: Thinning) -> tuple[pa.Table, C
     why[stays] = None
     where = np.array(NAMES, dtype=object)[level]
     where[~stays] = None
-    first = np.zeros(int(unit.max(initial=-1)) + 1, dtype=np.int64)
-    first[unit[::-1]] = group[::-1]  # of a unit's groups, the one that comes first names it
+    _, first, of = np.unique(unit, return_index=True, return_inverse=True)
     columns = {
         "split": pa.array(where, pa.string()),
         "left_out": pa.array(why, pa.string()),
-        "group": pa.array(np.array(names, dtype=object)[first[unit]], pa.string()),
+        "group": table.column("id").take(pa.array(first[of])).combine_chunks(),
     } | {name: pa.array(cells[:, i], from_pandas=True) for i, name in enumerate(labels)}
     counts = {f"split.{name}": int((where == name).sum()) for name in NAMES}
     counts |= {f"left_out.{reason}": n for reason, n in Counter(why[why != None]).items()}  # noqa: E711

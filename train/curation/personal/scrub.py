@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING
 from pydantic import Field, field_validator
 
 from train.curation.personal.contacts import accounts, emails, handles, phones
-from train.curation.personal.persons import AGES, addresses, ages, names, schools
+from train.curation.personal.persons import (
+    AGES,
+    NAMES_THAT_ARE_WORDS,
+    addresses,
+    ages,
+    names,
+    schools,
+)
 from train.curation.personal.spans import KINDS, Kind, Span, View, replaced, settled
+from train.curation.personal.speakers import ROLES, speakers
 from train.example import TURN
 from train.spec import Spec
 
@@ -39,9 +47,11 @@ _RISKY = re.compile(r"\([^()]*[+*][^()]*\)[+*]|\.\*.*\.\*|\.\+.*\.\+")
 
 class Scrub(Spec):
     kinds: tuple[Kind, ...] = KINDS
-    """What is replaced: email, account (payment cards, IBANs), phone, handle (mentions, too), address, school
-    (with a grade, or one attended), name (after an introduction), age (stated of oneself; it becomes a
-    band)."""
+    """What is replaced: speaker (of a conversation, by a letter), email, account (payment cards, IBANs),
+    phone, handle (mentions, too), address, school (with a grade, or one attended), name (after an
+    introduction), age (stated of oneself; it becomes a band)."""
+    roles: tuple[str, ...] = ROLES
+    """Speakers that are nobody's name, in lower case, and stay, also with a number; so do single letters."""
     patterns: dict[str, str] = Field(default_factory=dict)
     """Your own: NAME in capitals -> regular expression; what it matches becomes [NAME]."""
 
@@ -74,12 +84,11 @@ def scrub(table: pa.Table, spec: Scrub) -> tuple[pa.Table, Counts]:
     counts: Counter[str] = Counter()
     columns: dict[str, list[str]] = {"text": [], "normal": []}
     places, bands = [], []
-    for text, normal in zip(
-        table.column("text").to_pylist(), table.column("normal").to_pylist(), strict=True
-    ):
-        shown, spans = scrubbed(text, spec)
+    said = (table.column(name).to_pylist() for name in ("text", "normal", "conversation"))
+    for text, normal, conversation in zip(*said, strict=True):
+        shown, spans = scrubbed(text, spec, conversation)
         columns["text"].append(shown)
-        columns["normal"].append(shown if normal == text else scrubbed(normal, spec)[0])
+        columns["normal"].append(shown if normal == text else scrubbed(normal, spec, conversation)[0])
         places.append([{"kind": s.kind, "start": s.start, "end": s.end} for s in spans])
         bands.append(_band(spans))
         counts.update(f"personal.{span.kind}" for span in spans)
@@ -90,19 +99,25 @@ def scrub(table: pa.Table, spec: Scrub) -> tuple[pa.Table, Counts]:
     return table.append_column("stated_age", pa.array(bands, pa.string())), counts
 
 
-def scrubbed(text: str, spec: Scrub) -> tuple[str, list[Span]]:
-    """The text with placeholders, and where these stand in it. A turn of a conversation is read by itself."""
+def scrubbed(text: str, spec: Scrub, conversation: bool = False) -> tuple[str, list[Span]]:
+    """The text with placeholders, and where these stand in it. A turn of a conversation is read by itself; a
+    speaker's name that it mentions is a handle."""
     turns = text.split(TURN)
     found = [[*_found(View.of(turn), spec)] for turn in turns]
-    values = {
+    mentioned = set()
+    if conversation and "speaker" in spec.kinds:
+        for at, name, letter in speakers(turns, spec.roles):
+            found[at].append(Span(0, len(name), "speaker", letter))
+            mentioned.add((name, "handle", "[HANDLE]"))
+    values = {one for one in mentioned if len(one[0]) >= 3} | {
         (turn[span.start : span.end], span.kind, span.becomes)
         for turn, spans in zip(turns, found, strict=True)
         for span in spans
         if span.kind in _REPEATED and span.end - span.start >= 3
     }
     if values:
-        for turn, spans in zip(turns, found, strict=True):
-            spans += [*_again(turn, values, spans)]
+        for said, spans in zip(turns, found, strict=True):
+            spans += [*_again(said, values, spans)]
     order = [*KINDS, *(name.lower() for name in spec.patterns)]
     shown, placed, length = [], [], 0
     for turn, spans in zip(turns, found, strict=True):
@@ -115,6 +130,8 @@ def scrubbed(text: str, spec: Scrub) -> tuple[str, list[Span]]:
 
 def _found(view: View, spec: Scrub) -> Iterator[Span]:
     for kind in spec.kinds:
+        if kind == "speaker":
+            continue  # of a whole conversation
         if kind == "age":
             for start, end, years in ages(view.text):
                 yield Span(*view.place(start, end), kind, _age(years)[1])
@@ -127,11 +144,13 @@ def _found(view: View, spec: Scrub) -> Iterator[Span]:
 
 
 def _again(turn: str, values: set[tuple[str, str, str]], found: list[Span]) -> Iterator[Span]:
-    """Where values stand in a turn beside where they were found, whatever their case."""
+    """Where values stand in a turn beside where they were found, whatever their case; a name that is a word,
+    too, as it was written."""
     here, small = Counter(turn[span.start : span.end].lower() for span in found), turn.lower()
     for value, kind, becomes in sorted(values):
+        case = 0 if value.lower() in NAMES_THAT_ARE_WORDS else re.IGNORECASE
         if small.count(value.lower()) > here[value.lower()]:
-            for match in re.finditer(rf"(?<!\w){re.escape(value)}(?!\w)", turn, re.IGNORECASE):
+            for match in re.finditer(rf"(?<!\w){re.escape(value)}(?!\w)", turn, case):
                 yield Span(*match.span(), kind, becomes)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Kind = Literal["email", "account", "phone", "handle", "address", "school", "name", "age"]
-KINDS: tuple[Kind, ...] = ("email", "account", "phone", "handle", "address", "school", "name", "age")
+Kind = Literal["speaker", "email", "account", "phone", "handle", "address", "school", "name", "age"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 """From the surest to the least sure: where two spans overlap, the earlier kind stays."""
 
 
@@ -52,11 +53,12 @@ class View:
 
 def settled(found: Iterable[Span], order: Sequence[str]) -> list[Span]:
     """Those that stay where spans overlap, by place: the kind that `order` lists first, then the longer."""
-    taken: list[Span] = []
+    taken: list[Span] = []  # by place, and none over another: only its neighbours can be in a span's way
     for span in sorted(found, key=lambda s: (order.index(s.kind), s.start - s.end, s.start)):
-        if all(span.end <= other.start or span.start >= other.end for other in taken):
-            taken.append(span)
-    return sorted(taken, key=lambda s: s.start)
+        at = bisect_left(taken, span.start, key=lambda s: s.start)
+        if (not at or taken[at - 1].end <= span.start) and (at == len(taken) or taken[at].start >= span.end):
+            taken.insert(at, span)
+    return taken
 
 
 def replaced(text: str, spans: Sequence[Span]) -> tuple[str, list[Span]]:

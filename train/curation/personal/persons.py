@@ -31,8 +31,8 @@ _WORDS = (
 _NO_NAMES = frozenset(_WORDS.split())
 _MEANT = (
     "angel april art august autumn bill chance charity chase dawn drew eden eve faith frank gene grace grant "
-    "guy harmony heaven honey hope hunter iris ivy jade jack josh joy june lance lily mark mason may mercy miles "
-    "nick olive pat pearl pierce ray rich river rob robin rose ruby sky summer sue trinity violet wade will "
+    "guy harmony heaven honey hope hunter iris ivy jade jack josh joy june lance lily mark mason may mercy "
+    "miles nick olive pat pearl pierce ray rich river rob robin rose ruby sky summer sue trinity violet wade will "
     "alba luz mar paz sol rosa dolores esperanza engel ernst stern blume wolf"
 )
 NAMES_THAT_ARE_WORDS = frozenset(_MEANT.split())

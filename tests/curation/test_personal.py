@@ -34,7 +34,8 @@ def test_precision_and_recall_by_type(held_out: bool) -> None:
     total = sum(tally.values(), Counter())
     recall = total["right"] / (total["right"] + total["missed"])
     precision = total["right"] / (total["right"] + total["wrong"])
-    assert (recall, precision) >= ((0.97, 0.93) if held_out else (1.0, 1.0)), tally
+    floors = (0.97, 0.93) if held_out else (1.0, 1.0)
+    assert recall >= floors[0] and precision >= floors[1], tally
     for kind in KINDS:
         of = tally[kind]
         assert of["right"] >= 0.75 * (of["right"] + of["missed"] + of["wrong"]), (kind, of)
@@ -61,6 +62,56 @@ def test_a_disguise_hides_nothing(disguised: str, kind: str) -> None:
     shown, spans = scrubbed(disguised, Scrub())
     assert [span.kind for span in spans] == [kind]
     assert not any(letter in shown for letter in "０１２３９")
+
+
+PROBED = """
+I'm Lena, 14 => I'm [NAME], [AGE_13_15]
+i'm lena, 13, from leeds => i'm [NAME], [AGE_13_15], from leeds
+soy Lucía y tengo 14 años => soy [NAME] y tengo [AGE_13_15]
+hi I am Lena and sad => hi I am [NAME] and sad
+his name is Bob Meier and he hits me => his name is [NAME] and he hits me
+me llamo María José García López => me llamo [NAME]
+I am thirteen => I am [AGE_13_15]
+bin zehn jahre => bin [AGE_UNDER_13] jahre
+13/f/uk => [AGE_13_15]/uk
+15yo f from leeds => [AGE_13_15] f from leeds
+age: 13 => age: [AGE_13_15]
+https://www.instagram.com/lena_b => https://www.instagram.com/[HANDLE]
+twitter.com/foo/status/12 => twitter.com/[HANDLE]/status/12
+t.me/lena_x => t.me/[HANDLE]
+dm /u/lena_b => dm [HANDLE]
+me_2 on snap => [HANDLE] on snap
+u@gmail or anna.b@gmail => u@gmail or [EMAIL]
+i live on 12 baker st => i live on [ADDRESS]
+London NW1 6XE => London [ADDRESS]
+123-45-6789 => [ACCOUNT]
+call ٠٧٧٠٠٩٠٠١٢٣ => call [PHONE]
+@everyone look
+i'm sure 100 people came
+im eating 2 burgers
+i'm tired, 13 hours of school
+I'm winning, 20 to 5
+hey i'm new here
+hi, I'm Looking for a friend
+what's his name is it Bob
+domain name is taken
+i am ten times better
+i am seven feet tall
+page: 13
+13 yo ho ho
+92 YO man hit
+youtube.com/watch?v=1
+box.com/foo
+call of duty on xbox
+come 2 the st
+and/or u/v
+"""
+
+
+@pytest.mark.parametrize("line", PROBED.strip().split("\n"))
+def test_what_a_hostile_reader_tried(line: str) -> None:
+    text, _, shown = line.partition(" => ")
+    assert scrubbed(text, Scrub())[0] == (shown or text)
 
 
 def test_who_speaks_is_nobody() -> None:

@@ -20,6 +20,10 @@ _TLD = "com|net|org|info|edu|gov|io|me|co|uk|us|ca|de|at|ch|es|mx|ar|cl|fr|it|nl
 _DOT = r"(?:dot|punkt|punto)"
 _AT = r"(?:at|arroba|klammeraffe|ät)"
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63}){1,4}")
+_BARE = re.compile(
+    r"(?<![\w.+-])[\w.+-]{2,64}@(?:gmail|googlemail|hotmail|yahoo|outlook|icloud|gmx|web|aol|proton)(?![\w.-]*\w)",
+    re.IGNORECASE,
+)
 _BRACKETED = re.compile(
     rf"(?<![\w.+-])[\w.+-]{{1,64}}\s?[(\[{{<]\s?(?:{_AT}|@)\s?[)\]}}>]\s?[\w-]{{1,63}}"
     rf"(?:\s?(?:[(\[{{<]\s?(?:{_DOT}|\.)\s?[)\]}}>]|\.|\s{_DOT}\s)\s?[\w-]{{1,63}}){{0,3}}"
@@ -35,7 +39,8 @@ _SPELLED = re.compile(
 
 def emails(text: str) -> Found:
     if "@" in text:
-        yield from (found.span() for found in _EMAIL.finditer(text))
+        for pattern in (_EMAIL, _BARE):
+            yield from (found.span() for found in pattern.finditer(text))
     for pattern in (_BRACKETED, _SPELLED):
         yield from (found.span() for found in pattern.finditer(text))
 
@@ -108,17 +113,34 @@ _PLACES = (
     r"whatsapp|facebook|threads|bereal"
 )
 _NAMED = re.compile(
-    rf"\b(?:{_PLACES})(?:\s(?:is|name|handle|id|user(?:name)?|ist|heißt|name ist|es|se llama|nick)){{0,3}}"
+    rf"\b(?:{_PLACES})\b(?!\.)"
+    rf"(?:\s(?:is|name|handle|id|user(?:name)?|ist|heißt|name ist|es|se llama|nick)){{0,3}}"
     rf"\s?[:=-]{{0,2}}\s?(@?[A-Za-z0-9_](?:[\w.]{{1,28}}))",
     re.IGNORECASE,
 )
 
 
+_PROFILE = re.compile(
+    r"(?<![\w-])(?:instagram|tiktok|twitter|x|facebook|snapchat|youtube|twitch|reddit|threads|onlyfans|bsky)\.(?:com|net|tv|app)/"
+    r"(?:(?:add|u|user|c|profile)/)?"
+    r"(?!(?:watch|shorts|reels?|p|t|r|status|explore|hashtag|channel|playlist|results|search|groups|events|pages)\b)(@?[\w.-]{2,40}\w)|\b(?:t\.me|discord\.gg|wa\.me)/([\w+-]{3,40})",
+    re.IGNORECASE,
+)
+_REDDIT = re.compile(r"(?<![\w/.])/?u/[\w-]{3,20}(?!\w)")
+_ON = re.compile(rf"(?<![\w@.])([A-Za-z0-9._]{{3,30}}) (?:on|auf|en) (?:my )?(?:{_PLACES})\b", re.IGNORECASE)
+_ALL = ("@everyone", "@here", "@all", "@channel")
+
+
 def handles(text: str) -> Found:
-    """Mentions, Discord's name#1234, and the name after a network's, if it looks like no word or follows a
-    colon."""
+    """Mentions, Discord's name#1234, profiles' addresses, and the name beside a network's, if it looks like
+    no word or follows a colon."""
     if "@" in text:
-        yield from (f.span() for f in _MENTION.finditer(text) if not _CLOCK.fullmatch(f[0]))
+        mentions = (f for f in _MENTION.finditer(text) if not _CLOCK.fullmatch(f[0]))
+        yield from (f.span() for f in mentions if f[0].casefold() not in _ALL)
+    if "/" in text:
+        yield from (f.span(1 if f[1] else 2) for f in _PROFILE.finditer(text))
+        yield from (f.span() for f in _REDDIT.finditer(text))
+    yield from (f.span(1) for f in _ON.finditer(text) if re.search(r"[a-z].*[\d_]|[\d_].*[a-z]", f[1], re.I))
     if "#" in text:
         yield from (f.span() for f in _DISCORD.finditer(text))
     for found in _NAMED.finditer(text):
@@ -131,11 +153,14 @@ def handles(text: str) -> Found:
 # ---- accounts ------------------------------------------------------------------------------------------
 
 _CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?!\w)")
+_SOCIAL = re.compile(r"(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
 
 
 def accounts(text: str) -> Found:
-    """Payment cards and IBANs, by their check digits (ISO/IEC 7812, ISO 13616)."""
+    """Payment cards and IBANs, by their check digits (ISO/IEC 7812, ISO 13616), and the United States' social
+    security numbers as they are written."""
+    yield from (found.span() for found in _SOCIAL.finditer(text))
     for found in _CARD.finditer(text):
         digits = re.sub(r"\D", "", found[0])
         if digits[0] in "3456" and _luhn(digits):

@@ -10,11 +10,23 @@ from train.curation.personal.contacts import Found
 
 # ---- names ---------------------------------------------------------------------------------------------
 
-_NAME = r"([^\W\d_][\w'’-]{1,20}(?:\s[A-ZÁÉÍÓÚÑÄÖÜ][\w'’-]{1,20}){0,2})"
+_NAME = r"([^\W\d_][\w'’-]{1,20}(?:\s[A-ZÁÉÍÓÚÑÄÖÜ][\w'’-]{1,20}){0,3})"
 _INTRODUCED = re.compile(
-    rf"\b(?:my (?:real |full |first )?name(?:['’]s| is)|i am called|mein name ist|ich hei(?:ß|ss)e|me llamo"
-    rf"|mi nombre es)\s{_NAME}",
+    rf"(?:\b(?:my|his|her|their|the) (?:real |full |first |last )?name(?:['’]s| is)|(?:^|[.!?,]\s)name['’]s"
+    rf"|\b(?:i am called|(?:mein|sein|ihr) name ist|ich hei(?:ß|ss)e|me llamo|(?:mi|su) nombre es))\s{_NAME}",
     re.IGNORECASE,
+)
+_AGED = re.compile(
+    r"\b(?:i\s?am|i['’]?m|ich bin|soy)\s([^\W\d_][\w'’-]{1,20})"
+    r"(?:,\s?(?:and |und |y )?(?:i\s?am |i['’]?m |ich bin |tengo )?"
+    r"|\s(?:and|und|y)\s(?:i\s?am|i['’]?m|ich bin|tengo)\s)(\d{1,2})"
+    r"(?=\s?(?:[.,!?)]|$|(?:years?|yrs?|yo|y/o|jahre|años|and|und|y|from|aus|de|m|f)\b)(?!\d))",
+    re.IGNORECASE,
+)
+"""A name before an age: "i'm lena, 13"."""
+_GREETED = re.compile(
+    r"\b(?:[Hh]i|[Hh]ey|[Hh]ello|[Hh]allo|[Hh]ola)(?: all| everyone| guys| zusammen)?[,!.]?\s"
+    r"(?:I['’]?m|[Ii]['’]?m|[Ii] am|[Ii]ch bin|[Ss]oy)\s([A-ZÁÉÍÓÚÑÄÖÜ][a-zäöüßáéíóúñ'’-]{2,20})\b"
 )
 _CAPITAL = r"([A-ZÁÉÍÓÚÑÄÖÜ][a-zäöüßáéíóúñ'’-]{1,20}(?:\s[A-ZÁÉÍÓÚÑÄÖÜ][a-zäöüßáéíóúñ'’-]{1,20}){0,2})"
 _CALLED = re.compile(
@@ -26,30 +38,43 @@ _WORDS = (
     "everywhere on mud dirt das die der den dem ein eine nicht nichts es gut alle euch dich mich ihn "
     "sie willkommen kein keine so auch el la lo un una no nada como así muy mal bien God Daddy Bro "
     "Crazy Old Not Sir The So What Why How It My A An America England Sparta Ridiculous "
+    "only just almost nearly turning like about around over under still already nur schon fast gerade erst "
+    "solo casi ya level grade year day week age number new from with up down year room bus gate New Looking "
 )
 """What follows an introduction and is no name."""
 _NO_NAMES = frozenset(_WORDS.split())
 _MEANT = (
     "angel april art august autumn bill chance charity chase dawn drew eden eve faith frank gene grace grant "
     "guy harmony heaven honey hope hunter iris ivy jade jack josh joy june lance lily mark mason may mercy "
-    "miles nick olive pat pearl pierce ray rich river rob robin rose ruby sky summer sue trinity violet wade will "
-    "alba luz mar paz sol rosa dolores esperanza engel ernst stern blume wolf"
+    "miles nick olive pat pearl pierce ray rich river rob robin rose ruby sky summer sue trinity violet wade "
+    "will alba luz mar paz sol rosa dolores esperanza engel ernst stern blume wolf"
 )
 NAMES_THAT_ARE_WORDS = frozenset(_MEANT.split())
 """In lower case they are mostly no name: "i will" of somebody called Will."""
 
 
 def names(text: str) -> Found:
-    """The name after an introduction; after `call me` and `this is` only with a capital, and after the last
-    only with `speaking` or `here` behind it."""
+    """The name after an introduction, before an age, or with a capital after a greeting; after `call me` and
+    `this is` only with a capital, and after the last only with `speaking` or `here` behind it."""
     for found in _INTRODUCED.finditer(text):
         first = re.split(r"[\s'’]", found[1])[0]
         if first not in _NO_NAMES and first.casefold() not in _NO_NAMES:
             yield found.start(1), found.start(1) + len(_as_written(found[1]))
+    yield from (found.span(1) for found in _aged(text))
+    for found in _GREETED.finditer(text):
+        if found[1] not in _NO_NAMES and found[1].casefold() not in _NO_NAMES:
+            yield found.span(1)
     for found in _CALLED.finditer(text):
         this_is = found[0].casefold().startswith("this is")
         if found[1].split()[0] not in _NO_NAMES and (not this_is or found["speaking"]):
             yield found.span(1)
+
+
+def _aged(text: str) -> Iterator[re.Match[str]]:
+    """A name and an age of theirs that the young have."""
+    for found in _AGED.finditer(text):
+        if found[1].casefold() not in _NO_NAMES and 5 <= int(found[2]) <= 25:
+            yield found
 
 
 def _as_written(name: str) -> str:
@@ -88,6 +113,30 @@ _SELF = re.compile(
     rf"(?!\s(?:in|into|clean|sober|ago|late|from|behind|older|younger|away))|\d{{1,2}}{_NO_AGE})",
     re.IGNORECASE,
 )
+_WORDED = (
+    *("five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"),
+    *("sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_IN_WORDS = {word: years for years, word in enumerate(_WORDED, 5)}
+_IN_WORDS |= {
+    word: years
+    for words in (
+        "zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn",
+        "diez once doce trece catorce quince dieciséis diecisiete dieciocho diecinueve",
+    )
+    for years, word in enumerate(words.split(), 10)
+}
+_SPELLED = re.compile(
+    rf"\b(?:i\s?am|i['’]?m|bin|tengo)\s(?:only |just |erst |schon |solo |sólo )?"
+    rf"({'|'.join(_IN_WORDS)})(?=\s(?:years? old|yo|jahre|años)|[.,!?]|$)",
+    re.IGNORECASE,
+)
+_STATED = re.compile(
+    r"^\W{0,3}(\d{1,2}\s?(?:yo|y/o|y\.o\.?))(?=\s?(?:[,.!/]|$|(?:m|f|(?:girl\s|boy\s)?here|from)\b))"
+    r"|\bmy age is (\d{1,2})(?!\d|[.:/-]\d)|\bage\s?[:=]\s?(\d{1,2})(?!\d|[.:/-]\d)"
+    r"|(?<![\w.$€£/-])(\d{2}\s?/\s?[mf])(?=\s?/\s?[a-z]{2})",
+    re.IGNORECASE,
+)
 _AS = re.compile(rf"\b(?:as an?|als|como)\s(\d{{1,2}}{_OF_A_YEAR}(?:\sold)?)", re.IGNORECASE)
 _SHORT = re.compile(
     r"(?<![\w.$€£/'’-])(\d{2}(?:\s?/\s?)?[mfwMFW]|[mfwMFW](?:\s?/\s?)?\d{2})(?![\w%/.:-]|\s?\d)"
@@ -107,6 +156,13 @@ def ages(text: str) -> Iterator[tuple[int, int, int]]:
                 continue  # I have three of something
             if 5 <= years <= 99:
                 yield found.start(1), found.end(1), years
+    yield from ((*found.span(2), int(found[2])) for found in _aged(text))
+    for found in _STATED.finditer(text):
+        at = next(n for n in (1, 2, 3, 4) if found[n])
+        if 5 <= (years := int(re.sub(r"\D", "", found[at]))) <= 99:
+            yield *found.span(at), years
+    for found in _SPELLED.finditer(text):
+        yield *found.span(1), _IN_WORDS[found[1].casefold()]
 
 
 # ---- schools -------------------------------------------------------------------------------------------
@@ -154,9 +210,11 @@ _ENGLISH = re.compile(
 _CASUAL = re.compile(
     rf"(?:\b(?:live|lives|living|address is|address:|house is|stay|come|moved|home)\s"
     rf"(?:at\s|to\s|on\s|in\s)?|^)"
-    rf"(\d{{1,4}}[a-z]?\s[a-z'’]{{2,20}}(?:\s[a-z'’]{{2,20}})?\s{_LONG})\b",
+    rf"(\d{{1,4}}[a-z]?\s(?!the\b)[a-z'’]{{2,20}}(?:\s[a-z'’]{{2,20}})?\s(?:{_LONG}|st|rd|ave|ln|blvd))\b",
     re.IGNORECASE,
 )
+_POSTCODE = re.compile(r"(?<![\w-])(?:[A-Z]{1,2}\d{1,2}|[A-Z]{1,2}\d[A-Z])\s\d[ABD-HJLNP-UW-Z]{2}(?!\w)")
+"""Of the United Kingdom: a few houses each."""
 _GERMAN = re.compile(
     r"(?<!\w)(?:[A-ZÄÖÜ][\wäöüß.-]{1,25}\s){0,2}(?:[\wäöüß-]{3,25}(?:straße|strasse|str\.|gasse|allee)"
     r"|[A-ZÄÖÜ][\wäöüß-]{2,25}(?:weg|platz|ring|damm|ufer)"
@@ -171,7 +229,8 @@ _SPANISH = re.compile(
 
 
 def addresses(text: str) -> Found:
-    """A street with a number. Lower case counts only where somebody says that they live there."""
-    for pattern in (_ENGLISH, _GERMAN, _SPANISH):
+    """A street with a number, or a British postcode. Lower case counts only where somebody says that they
+    live there."""
+    for pattern in (_ENGLISH, _GERMAN, _SPANISH, _POSTCODE):
         yield from (found.span() for found in pattern.finditer(text))
     yield from (found.span(1) for found in _CASUAL.finditer(text))

@@ -42,6 +42,8 @@ class View:
             if unicodedata.category(letter) == "Cf":
                 continue
             plain = unicodedata.normalize("NFKC", letter)
+            if plain.isdecimal() and not plain.isascii():
+                plain = "".join(str(unicodedata.decimal(digit)) for digit in plain)
             shown.append(plain)
             at += [position] * len(plain)
         return cls("".join(shown), [*at, len(text)])

@@ -228,6 +228,15 @@ def test_a_contract_that_is_not_kept(tmp_path: Path, contract: str, said: str) -
     assert main(["data", "check", str(path), "--to", str(tmp_path / "to")]) == 3
 
 
+def test_what_nobody_measured_is_not_kept(tmp_path: Path) -> None:
+    asked = CONTRACT + "max_suspects: 0.9\n"
+    path = written(tmp_path / "in", CURATION + "audit: null\n", asked)
+    with pytest.raises(GateBroken, match="max_suspects: no label was audited"):
+        made(path, tmp_path / "to")
+    path.write_text(CURATION)
+    assert made(path, tmp_path / "to").delivery
+
+
 @pytest.mark.parametrize(
     ("curation", "said"),
     [

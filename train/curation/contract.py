@@ -153,15 +153,20 @@ def figures(contract: Contract, said: Mapping[str, Any]) -> Iterator[Violation]:
     """What the figures of stages break. said: alpha {label: {low, n}}, suspects {label: {suspects, decided}},
     contradictions {texts, contradicting}, language {und, rows}; what was not measured is not there.
 
-    A label whose agreement the contract asks for, and of which no votes are known, breaks it.
+    What the contract asks for and nobody measured breaks it: a label's agreement without votes, suspects
+    without an audit.
     """
     for label, least in contract.alpha.items():
         measured = said.get("alpha", {}).get(label)
         low = measured and measured["low"]
         if low is None or low < least:
-            found = "no votes are known" if not measured else f"alpha of {label} is at least {low}"
+            found = "no votes are known"
+            if measured:
+                found = "too few votes for an interval" if low is None else f"alpha is at least {low:.3f}"
             yield Violation("alpha", f"{label}: {found}; {least:g} is asked for", 1)
     if contract.max_suspects is not None:
+        if not said.get("suspects"):
+            yield Violation("max_suspects", "no label was audited, so nobody knows", 1)
         for label, n in said.get("suspects", {}).items():
             count, of = n
             what = f"cells of {label} that look wrong"

@@ -18,7 +18,7 @@ from train.cli import main
 from train.curation.build import WAY, GateBroken, Way, build
 from train.curation.curation import load
 from train.data.delivered import read as read_manifest
-from train.errors import InputError
+from train.errors import Failure, InputError
 from train.terminal import Terminal
 
 QUIET = Terminal(speaks=False)
@@ -280,3 +280,29 @@ def test_wandb_is_told_of_hashes_and_figures_and_of_no_text(tmp_path: Path) -> N
     texts = [json.loads(line)["t"] for line in (tmp_path / "in/forum.jsonl").read_text().splitlines()]
     assert not any(text.encode() in said for text in texts)
     assert str(tmp_path / "in").encode() not in said
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    """Two builds in one folder would take each other's shards away; so would a deletion."""
+    path, to = written(tmp_path / "in"), tmp_path / "to"
+    made(path, to, until="gather")
+    held = """
+import sys
+from pathlib import Path
+from train.files import alone
+with alone(Path(sys.argv[1]), ""):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", held, str(to)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    ) as other:
+        assert other.stdout and other.stdout.readline() == b"held\n"
+        with pytest.raises(Failure, match="another build or deletion is at work in this folder"):
+            made(path, to)
+        assert main(["data", "delete", "--to", str(to), "--id", "forum:1"]) == 1
+        other.kill()
+    made(path, to, until="gather")

@@ -85,6 +85,7 @@ def test_decided_by_somebody_who_knows(tmp_path: Path) -> None:
     said = {name: task["data"][name] for name in ("item", "labels", "round")}
     assert said == {"item": "forum:3", "labels": "hate", "round": 1}
     interface = (queue / "interface.xml").read_text()
+    assert "hate" in interface and "harassment" not in interface
     assert "$labels" in interface and 'required="true"' not in interface
     assert pq.read_table(queue / "rows.parquet").select(["id", "bits"]).to_pylist() == [
         {"id": "forum:3", "bits": 1.0}

@@ -131,9 +131,10 @@ def _folder(parser: argparse.ArgumentParser) -> None:
 
 
 def _collect(options: argparse.Namespace) -> int:
-    from train.curation.build import build, missing
+    from train.curation.build import build
     from train.curation.collection import lines, plan, read_gaps
     from train.curation.curation import load
+    from train.curation.holdings import missing
     from train.terminal import Terminal
     from train.tracking.run import find
 
@@ -152,8 +153,9 @@ def _collect(options: argparse.Namespace) -> int:
 
 
 def _produce(options: argparse.Namespace) -> int:
-    from train.curation.build import allowed, build
+    from train.curation.build import build
     from train.curation.curation import load
+    from train.curation.holdings import allowed
     from train.curation.production import produce, write
     from train.errors import InputError, Problem
     from train.terminal import Terminal

@@ -20,7 +20,7 @@ from train.curation import audit, between, duplicates, leaks, queue, selection, 
 from train.curation.augmentation import augment
 from train.curation.clean import clean
 from train.curation.contract import RowCheck, Violation, figures, gates
-from train.curation.coverage import Coverage, Shortfall
+from train.curation.coverage import Coverage
 from train.curation.curation import MADE, Curation
 from train.curation.deleted import deleted_ids
 from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
@@ -33,10 +33,11 @@ from train.curation.people import agree, annotators, disagreements, votes
 from train.curation.personal.scrub import scrub
 from train.curation.rows import LABEL, Counts, labels
 from train.curation.runner import NATIVE, use
-from train.curation.shards import Shard, keep_only, read
+from train.curation.shards import BUSY, Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, columns_of, each, whole
 from train.data.source import content_digest
 from train.errors import TeensafeError
+from train.files import alone
 from train.policy import Policy
 from train.terminal import Terminal
 
@@ -100,13 +101,15 @@ def build(
     """Go the way as far as `until`, which may be any of WAY.
 
     to: the folder that holds the work and the deliveries. Raises InputError where a source is wrong,
-    GateBroken from `split` on where something leaks and at `deliver` where the contract is not kept.
+    GateBroken from `split` on where something leaks and at `deliver` where the contract is not kept, Failure
+    where another process is at work in that folder.
     """
     if runner != NATIVE:
         use(runner)  # before any work: is it there?
     way = Way(curation, Setting(to, runner, terminal))
-    for name in WAY[: WAY.index(until) + 1]:
-        _STEPS[name](way, shard_rows) if name == "gather" else _STEPS[name](way)
+    with alone(to, BUSY):
+        for name in WAY[: WAY.index(until) + 1]:
+            _STEPS[name](way, shard_rows) if name == "gather" else _STEPS[name](way)
     return way
 
 
@@ -335,39 +338,6 @@ def _measured(way: Way) -> dict[str, Any]:
             sum(s.rows for s in way.done["language"].shards),
         ),
     }
-
-
-def allowed(way: Way) -> list[tuple[str, str]]:
-    """(id, text) of real training rows of which every label that sources speak of is known and absent."""
-    found = []
-    for shard in way.shards:
-        table = read([shard])
-        absent = (table.column("split").to_numpy(zero_copy_only=False) == "train") & ~np.asarray(
-            table.column("synthetic").to_numpy(zero_copy_only=False), dtype=bool
-        )
-        for name in way.curation.data.labels:
-            absent &= np.asarray(table.column(LABEL + name), dtype=np.float32) == 0
-        rows = table.take(np.flatnonzero(absent))
-        found += [*zip(rows.column("id").to_pylist(), rows.column("text").to_pylist(), strict=True)]
-    return found
-
-
-def missing(way: Way) -> tuple[list[Shortfall], dict[str, tuple[int, int]]]:
-    """(what the contract requires and is not there, positive and known cells of real rows by label)."""
-    import pyarrow.compute as pc
-
-    coverage = Coverage(way.curation.contract.required)
-    rates: dict[str, tuple[int, int]] = {}
-    for shard in way.shards:
-        table = read([shard])
-        table = table.filter(pc.is_valid(table.column("split")))
-        coverage.add(table, slices(table))
-        real = table.filter(pc.invert(table.column("synthetic")))
-        for name in labels(real):
-            cell = np.asarray(real.column(LABEL + name), dtype=np.float32)
-            positive, known = rates.get(name, (0, 0))
-            rates[name] = (positive + int((cell > 0.5).sum()), known + int((~np.isnan(cell)).sum()))
-    return [*coverage.shortfalls()], rates
 
 
 def _deliver(way: Way) -> None:

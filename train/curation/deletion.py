@@ -21,7 +21,7 @@ from train.curation.people import votes
 from train.data.delivered import MANIFEST, NAMED, File, Part
 from train.data.delivered import read as read_manifest
 from train.errors import InputError, Problem
-from train.files import cache_folder, whole_folder
+from train.files import alone, cache_folder, whole_folder
 
 
 def forget(folder: Path, ids: Collection[str]) -> list[Path]:
@@ -104,7 +104,12 @@ def delete(folder: Path, ids: Collection[str]) -> list[str]:
     if not (folder / "work").is_dir() and not (folder.is_dir() and [*deliveries(folder)]):
         what = "holds neither work nor deliveries"
         raise InputError(Problem(str(folder), what, "the DIR of `teensafe data build --to DIR`"))
-    remember(folder, ids)
+    with alone(folder, shards.BUSY):
+        remember(folder, ids)
+        return _removed(folder, ids)
+
+
+def _removed(folder: Path, ids: Collection[str]) -> list[str]:
     done = []
     said = copies.words(folder, ids)
     if missing := sorted({*ids} - said.found):

@@ -54,6 +54,8 @@ def write(
     rows = texts.take(pa.array(told.pop("row"), pa.int64()))
     some = "asks" in told
     if some:
+        asked = {label for its in told["asks"] for label in its.split()}
+        labels = [label for label in labels if label in asked]
         rows = rows.append_column("asks", pa.array(told["asks"], pa.string()))
     tasks, _ = label_studio.tasks(rows, labels, policy, round_, send_escalated=True)
     filled, _ = sheet.sheet(rows, labels, policy, round_, send_escalated=True)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from train.curation.rows import Counts
 
 
+BUSY = "another build or deletion is at work in this folder"
+
+
 @dataclass(frozen=True)
 class Shard:
     """name: the same in every stage; sha256: of the file; counts: what the stage did to it."""

@@ -6,13 +6,10 @@ or by a later one. What proves a file is its sha256: only then does it get its n
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,7 +22,7 @@ from urllib3.util.retry import Retry
 from train.data.public import PublicFile, PublicSource, notice
 from train.document import COMMAND_LINE
 from train.errors import Failure, InputError, Interrupted, Problem
-from train.files import make_folder, put_in_place, sha256_file, write_text
+from train.files import alone, make_folder, put_in_place, sha256_file, write_text
 from train.terminal import Terminal
 
 TRIES = 5
@@ -92,7 +89,7 @@ def fetch(
     if missing:
         make_folder(to)
         try:
-            with _alone(to):
+            with alone(to, "another call is fetching into this folder"):
                 _fetch_all(missing, sources, terminal, pause)
         except KeyboardInterrupt:
             raise Interrupted(signal.SIGINT, f"stopped; {AGAIN}") from None
@@ -147,22 +144,6 @@ def _missing(items: list[Item], to: Path, force: bool, terminal: Terminal) -> li
     if problems:
         raise InputError(problems)
     return missing
-
-
-@contextmanager
-def _alone(to: Path) -> Iterator[None]:
-    """One call at a time writes to a folder; the lock goes with the process, however it ends."""
-    folder = os.open(to, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # not every network file system can lock a folder
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                what = "another call is fetching into this folder"
-                raise Failure(Problem(str(to), what, "one at a time", "wait for it")) from None
-        yield
-    finally:
-        os.close(folder)
 
 
 # ---- the files -----------------------------------------------------------------------------------------

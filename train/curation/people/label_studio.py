@@ -62,7 +62,8 @@ def interface(labels: Sequence[str], policy: Policy, some: bool = False) -> str:
     }
     xml.SubElement(veiled, "Paragraphs", shown)
     if some:
-        xml.SubElement(view, "Header", value="People differ on: $labels. Decide these; leave the others open")
+        xml.SubElement(view, "Header", value="People differ on these labels. Decide them alone:")
+        xml.SubElement(view, "Header", value="$labels")  # by itself: some versions fill in nothing else
     for name in labels:
         label = policy.labels[name]
         excludes = f"Not: {'; '.join(label.excludes)}"

@@ -7,7 +7,6 @@ old content or the new, and a crash or a full disk never leaves half of either.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -18,8 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-from train.errors import Failure, Problem
 
 
 def _sync(path: Path) -> None:
@@ -101,23 +98,6 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-
-
-@contextmanager
-def alone(folder: Path, otherwise: str) -> Iterator[None]:
-    """One process at a time works in a folder, which it may make; the lock goes with the process, however it
-    ends. otherwise: what another one that is there does. Raises Failure."""
-    make_folder(folder)
-    place = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # not every network file system can lock a folder
-            try:
-                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Failure(Problem(str(folder), otherwise, "one at a time", "wait for it")) from None
-        yield
-    finally:
-        os.close(place)
 
 
 def sweep_parts(folder: Path) -> None:

@@ -289,7 +289,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     held = """
 import sys
 from pathlib import Path
-from train.files import alone
+from train.alone import alone
 with alone(Path(sys.argv[1]), ""):
     print("held", flush=True)
     sys.stdin.read()

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from train.alone import alone
 from train.curation import audit, between, duplicates, leaks, queue, selection, splits
 from train.curation.augmentation import augment
 from train.curation.clean import clean
@@ -37,7 +38,6 @@ from train.curation.shards import BUSY, Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, columns_of, each, whole
 from train.data.source import content_digest
 from train.errors import TeensafeError
-from train.files import alone
 from train.policy import Policy
 from train.terminal import Terminal
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from train.alone import alone
 from train.curation import copies, counting, shards
 from train.curation.copies import holds
 from train.curation.deleted import remember
@@ -21,7 +22,7 @@ from train.curation.people import votes
 from train.data.delivered import MANIFEST, NAMED, File, Part
 from train.data.delivered import read as read_manifest
 from train.errors import InputError, Problem
-from train.files import alone, cache_folder, whole_folder
+from train.files import cache_folder, whole_folder
 
 
 def forget(folder: Path, ids: Collection[str]) -> list[Path]:

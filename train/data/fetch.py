@@ -19,10 +19,11 @@ from rich.filesize import decimal
 from urllib3.exceptions import InvalidHeader
 from urllib3.util.retry import Retry
 
+from train.alone import alone
 from train.data.public import PublicFile, PublicSource, notice
 from train.document import COMMAND_LINE
 from train.errors import Failure, InputError, Interrupted, Problem
-from train.files import alone, make_folder, put_in_place, sha256_file, write_text
+from train.files import make_folder, put_in_place, sha256_file, write_text
 from train.terminal import Terminal
 
 TRIES = 5

@@ -14,8 +14,8 @@ from train.files import make_folder
 
 @contextmanager
 def alone(folder: Path, otherwise: str) -> Iterator[None]:
-    """Hold a folder, which is made if need be; the lock goes with the process, however it ends. otherwise: what
-    another process that holds it does. Raises Failure where one does."""
+    """Hold a folder, which is made if need be; the lock goes with the process, however it ends. otherwise:
+    what another process that holds it does. Raises Failure where one does."""
     make_folder(folder)
     place = os.open(folder, os.O_RDONLY)
     try:

@@ -87,17 +87,18 @@ class Job:
             "autocast": partial(autocast, accelerator.device, self.precision),
             "cells": recipe.loss.cells(torch.from_numpy(factors).to(accelerator.device)),
         }
-        size = self._micro_batch(lambda batch: rehearse(classifier.model, batch, **way))
-        return fit(
-            accelerator.prepare(classifier.model),
-            self._windows(start, size),
-            adam,
-            **way,
-            rate=lambda step: set_rate(adam, factor(recipe.train, step, self.steps)),
-            clip=recipe.train.clip,
-            seed=recipe.train.seed,
-            stopping=lambda: bool(self.stop),
-        )
+        with classifier.lean():
+            size = self._micro_batch(lambda batch: rehearse(classifier.model, batch, **way))
+            yield from fit(
+                accelerator.prepare(classifier.model),
+                self._windows(start, size),
+                adam,
+                **way,
+                rate=lambda step: set_rate(adam, factor(recipe.train, step, self.steps)),
+                clip=recipe.train.clip,
+                seed=recipe.train.seed,
+                stopping=lambda: bool(self.stop),
+            )
 
     def _micro_batch(self, attempt: Callable[[Batch], None]) -> int:
         """Most examples a process holds at once, the same on all: what the recipe says, or what fits."""

@@ -23,6 +23,7 @@ from train.model.backbone import (
     recompute_activations,
 )
 from train.model.folding import folded
+from train.model.lowrank import lean
 from train.model.precision import SCORING_ATTENTION, Precision, autocast, head_in_float32, native_bf16
 from train.spec import Spec
 
@@ -116,6 +117,10 @@ class Classifier:
         """
         self.model.eval()
         return folded(self.model, [getattr(self.plain, name) for name in self.head], self.card.precision)
+
+    def lean(self) -> AbstractContextManager[None]:
+        """While it lasts, training takes fewer passes over the activations, and rounds as often or less."""
+        return lean(self.model, self.card.precision)
 
     def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Scores before the sigmoid, float32 [B, L], without gradient; inputs int64 [B, T]."""

@@ -1,0 +1,1 @@
+"""How fast the program is, each figure beside what one would otherwise run: scripts/bench."""

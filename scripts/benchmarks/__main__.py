@@ -1,0 +1,47 @@
+"""scripts/bench [--quick] [--json] [NAME ...]: see --help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from train.errors import guarded
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="How fast the program is, each figure beside what one would otherwise run: both ways in "
+        "turns, in one process, on real tweets ($TEENSAFE_DATA). Shown is the median ratio over rounds, and "
+        "in brackets the least and the greatest.",
+        epilog="the figures of a full run stand in recipes/README.md",
+    )
+    parser.add_argument("name", nargs="*", help="train, score; default: all")
+    parser.add_argument("--quick", action="store_true", help="training and scoring in under ten minutes")
+    parser.add_argument("--json", action="store_true", help="a JSON document")
+    options = parser.parse_args(arguments)
+    from benchmarks import scoring, training
+    from benchmarks.machine import machine
+    from benchmarks.table import table
+
+    benches: dict[str, Callable[[], list]] = {  # type: ignore[type-arg]
+        "train": lambda: training.goals(2 if options.quick else 5, 1024),
+        "score": lambda: scoring.goals(3 if options.quick else 7, 2048),
+    }
+    if unknown := [name for name in options.name if name not in benches]:
+        parser.error(f"{', '.join(unknown)}: one of {', '.join(benches)}")
+    said = machine()
+    goals = [goal for name, bench in benches.items() if name in (options.name or benches) for goal in bench()]
+    if options.json:
+        sys.stdout.write(
+            json.dumps({"machine": said, "goals": [goal.document() for goal in goals]}, indent=1) + "\n"
+        )
+    else:
+        sys.stdout.write(table(said, goals))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded("scripts/bench", lambda: main(sys.argv[1:])))

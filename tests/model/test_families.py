@@ -20,6 +20,7 @@ from train.errors import InputError
 from train.model.adapter import Full, Head, Lora, Top, layers
 from train.model.backbone import Backbone, load_tokenizer
 from train.model.classifier import load
+from train.model.first import FAMILIES, first_alone
 
 ENCODER_MARKS = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
 DECODER_MARKS = {"eos_token": "<|endoftext|>"}
@@ -253,3 +254,37 @@ def test_a_tokenizer_that_cannot_pad_is_refused(base: Callable[[str], Path], tmp
 def test_a_text_without_tokens_gets_one(base: Callable[[str], Path]) -> None:
     classifier = make(base("llama"), Head())
     assert encoder_of(classifier)(["", "kind"])[0] == [classifier.tokenizer.eos_token_id]
+
+
+@pytest.mark.parametrize("kernel", ["eager", "sdpa"])
+@pytest.mark.parametrize("family", ALL)
+def test_the_first_position_alone_is_the_same(base: Callable[[str], Path], family: str, kernel: str) -> None:
+    """Scores and gradients, of families in which the last layer then computes less and of all others."""
+    classifier = make(base(family), Full())
+    classifier.attend(kernel)
+    encoder = encoder_of(classifier)
+    inputs = encoder.pad(encoder(TEXTS))
+    widths: list[int] = []
+    layers(classifier.plain)[-1].register_forward_hook(lambda layer, given, out: widths.append(_width(out)))
+
+    def passed() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        classifier.model.zero_grad()
+        found = classifier.model(**inputs).logits
+        found.square().sum().backward()
+        trained = [p for _, p in (*classifier.parts()[0], *classifier.parts()[1])]
+        return found.detach(), [p.grad.clone() for p in trained if p.grad is not None]
+
+    scores, gradients = passed()
+    with first_alone(classifier.plain), first_alone(classifier.plain):
+        same, alike = passed()
+    assert torch.allclose(same, scores, atol=1e-5)
+    assert len(alike) == len(gradients)
+    for one, other in zip(alike, gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-4 * float(other.abs().max()) + 1e-6)
+    assert torch.equal(passed()[0], scores)
+    whole = inputs["input_ids"].shape[1]
+    assert widths == [whole, 1 if family in FAMILIES else whole, whole]
+
+
+def _width(out: Any) -> int:
+    return int((out[0] if isinstance(out, tuple) else out).shape[1])

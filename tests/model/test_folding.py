@@ -10,6 +10,7 @@ import pytest
 
 from tests.model.classifiers import logits, make
 from train.model.adapter import Full, Head, Lora, Top
+from train.model.folding import folded
 from train.model.precision import Precision
 
 LOW_RANK = [Lora(r=4, alpha=8), Lora(r=4, alpha=8, rslora=True), Lora(r=4, alpha=8, dora=True)]
@@ -22,7 +23,9 @@ def test_without_low_rank_matrices_no_bit_changes(
 ) -> None:
     classifier = make(tiny_base, adapter).computing_in(precision)
     expected = logits(classifier)
-    with classifier.folded():
+    head = [getattr(classifier.plain, name) for name in classifier.head]
+    classifier.model.eval()
+    with folded(classifier.model, head, precision):
         assert np.array_equal(logits(classifier), expected)
 
 

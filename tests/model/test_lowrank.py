@@ -14,6 +14,7 @@ from torch import Tensor
 from tests.model.classifiers import TEXTS, encoder_of, logits, make
 from train.model.adapter import Full, Lora
 from train.model.classifier import Classifier
+from train.model.lowrank import lean as few_passes
 from train.model.precision import autocast
 
 LORA = Lora(r=4, alpha=8)
@@ -26,7 +27,7 @@ def gradients(classifier: Classifier, lean: bool, texts: list[str] = TEXTS) -> d
     inputs = encoder.pad(encoder(texts))
     device = torch.device("cpu")
     torch.manual_seed(1)
-    with classifier.lean() if lean else nullcontext():
+    with few_passes(classifier.model, classifier.card.precision) if lean else nullcontext():
         with autocast(device, classifier.card.precision):
             out = classifier.model(**inputs).logits.float()
         (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
@@ -67,7 +68,7 @@ def test_what_it_is_not_for_stays_as_it_was(tiny_base: Path, adapter: Any, dropo
 def test_scoring_is_not_touched_and_nothing_stays_behind(tiny_base: Path) -> None:
     classifier = make(tiny_base, LORA)
     expected, forwards = logits(classifier), [m.__dict__.get("forward") for m in classifier.model.modules()]
-    with classifier.lean():
+    with few_passes(classifier.model, "fp32"):
         assert np.array_equal(logits(classifier), expected)
         with classifier.folded():
             assert logits(classifier) == pytest.approx(expected, abs=1e-5)
@@ -81,7 +82,7 @@ def test_a_step_is_seen_at_once(tiny_base: Path) -> None:
     encoder = encoder_of(classifier)
     inputs = encoder.pad(encoder(TEXTS))
     classifier.model.train()
-    with classifier.lean():
+    with few_passes(classifier.model, "fp32"):
         classifier.model(**inputs)
         with torch.no_grad():
             for _, parameter in classifier.parts()[0]:

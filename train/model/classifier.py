@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from train.model.backbone import (
     quiet_loading,
     recompute_activations,
 )
+from train.model.first import first_alone
 from train.model.folding import folded
 from train.model.lowrank import lean
 from train.model.precision import SCORING_ATTENTION, Precision, autocast, head_in_float32, native_bf16
@@ -116,11 +117,12 @@ class Classifier:
         Dropout is off from here on, until the model is told to train.
         """
         self.model.eval()
-        return folded(self.model, [getattr(self.plain, name) for name in self.head], self.card.precision)
+        head = [getattr(self.plain, name) for name in self.head]
+        return _both(folded(self.model, head, self.card.precision), first_alone(self.plain))
 
     def lean(self) -> AbstractContextManager[None]:
         """While it lasts, training takes fewer passes over the activations, and rounds as often or less."""
-        return lean(self.model, self.card.precision)
+        return _both(lean(self.model, self.card.precision), first_alone(self.plain))
 
     def logits(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Scores before the sigmoid, float32 [B, L], without gradient; inputs int64 [B, T]."""
@@ -137,6 +139,12 @@ class Classifier:
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty template of a model card
         self.tokenizer.save_pretrained(folder)
         write_json(folder / CARD, self.card.model_dump(mode="json"))
+
+
+@contextmanager
+def _both(one: AbstractContextManager[None], other: AbstractContextManager[None]) -> Iterator[None]:
+    with one, other:
+        yield
 
 
 def create(

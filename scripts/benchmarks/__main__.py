@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     from benchmarks.table import table
 
     benches: dict[str, Callable[[], list]] = {  # type: ignore[type-arg]
-        "train": lambda: training.goals(2 if options.quick else 5, 1024),
+        "train": lambda: training.goals(2, 1024) if options.quick else training.goals(5, 1024, (1, 2, 3)),
         "score": lambda: scoring.goals(3 if options.quick else 7, 2048),
     }
     if unknown := [name for name in options.name if name not in benches]:

@@ -26,4 +26,9 @@ def table(machine: dict[str, Any], goals: Sequence[Goal]) -> str:
             f"| {goal.work} | {goal.against} | {ratio} | {goal.at_least:g} | {goal.reach:g} "
             f"| {ours:,.0f}, {theirs:,.0f} |"
         )
+    for goal in goals:
+        if equal := goal.quality:
+            ours, theirs = (" ".join(f"{v:.3f}" for v in equal[who]) for who in ("ours", "theirs"))
+            apart = f"{equal['difference']:+.3f} ({equal['low']:+.3f} to {equal['high']:+.3f})"
+            lines += ["", f"Macro AUPRC by seed against {goal.against}: {ours}; theirs {theirs}; {apart}."]
     return "\n".join(lines) + "\n"

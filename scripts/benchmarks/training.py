@@ -11,7 +11,8 @@ from __future__ import annotations
 import gc
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks.measure import Goal, alternated, goal, timed
+from train.assessment import judge, predictions, split_logits
 from train.job import Job
 from train.lock import Resolved, resolve
 from train.loop import optimizer
 from train.model.classifier import Classifier, create
+from train.model.precision import SCORING_ATTENTION
 from train.model.precision import resolve as precision_of
 from train.recipe import load
 from train.signals import StopSignals
@@ -52,11 +55,15 @@ class Ours:
         return seen
 
 
-def job_of(resolved: Resolved, accelerator: Accelerator) -> tuple[Job, Classifier]:
-    recipe = resolved.recipe
+def job_of(resolved: Resolved, accelerator: Accelerator, seed: int = 1) -> tuple[Job, Classifier]:
+    """A training of a recipe, its order and its weights from `seed`."""
+    recipe = resolved.recipe.model_copy(
+        update={"data": resolved.recipe.data.model_copy(update={"seed": seed})}
+    )
+    resolved = replace(resolved, recipe=recipe)
     precision = precision_of(recipe.train.precision, accelerator.device)
     job = Job(resolved, accelerator, precision, StopSignals(), Terminal(speaks=False), None, None)
-    return job, fresh(resolved, precision)
+    return job, fresh(resolved, precision, seed)
 
 
 def fresh(resolved: Resolved, precision: Any, seed: int = 1) -> Classifier:
@@ -76,7 +83,7 @@ def trainer(
     resolved: Resolved, classifier: Classifier, rows: np.ndarray, tuned: bool, epochs: float, seed: int
 ) -> Any:
     """transformers' Trainer over these rows; loss over known cells only, as ours."""
-    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+    from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
 
     recipe, corpus = resolved.recipe, resolved.corpus
     most = recipe.model.max_length.tokens
@@ -111,13 +118,15 @@ def trainer(
     collator = DataCollatorWithPadding(resolved.tokenizer, **padded)  # type: ignore[arg-type]
     body, head = classifier.parts()
     adam = optimizer.build(plan, body, head)  # two rates, as the recipe has them
-    return _on_known_cells(Trainer)(
+    made = _on_known_cells(Trainer)(
         model=classifier.model,
         args=arguments,
         train_dataset=rows_of,
         data_collator=collator,
         optimizers=(adam, None),
     )
+    made.remove_callback(PrinterCallback)
+    return made
 
 
 def _on_known_cells(base: type) -> type:
@@ -137,11 +146,53 @@ def _on_known_cells(base: type) -> type:
     return KnownCells
 
 
-def goals(rounds: int, texts: int) -> list[Goal]:
-    """texts: real examples a round, at least."""
+STEPS = 400
+"""Updates after which quality is compared."""
+
+
+def quality(
+    resolved: Resolved, accelerator: Accelerator, tuned: bool, seeds: Sequence[int]
+) -> dict[str, Any]:
+    """Macro AUPRC on the test split after STEPS updates on as many real tweets, by seed: ours, theirs, and their
+    difference with its 95% interval (paired by seed, Student's t)."""
+    from scipy.stats import t
+
+    precision = precision_of("auto", accelerator.device)
+    rows = resolved.corpus.rows("train")
+    found: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for seed in seeds:
+        job, classifier = job_of(resolved, accelerator, seed)
+        body, head = classifier.parts()
+        for _ in job.updates(classifier, optimizer.build(resolved.recipe.train, body, head), 0):
+            pass
+        found["ours"].append(_macro(resolved, classifier, accelerator))
+        classifier = fresh(resolved, precision, seed)
+        chosen = np.random.default_rng(seed).permutation(rows)[: STEPS * BATCH]
+        trainer(resolved, classifier, chosen, tuned, 1, seed).train()
+        found["theirs"].append(_macro(resolved, classifier, accelerator))
+    apart = np.subtract(found["ours"], found["theirs"])
+    half = float(t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / np.sqrt(len(apart)))
+    mean = float(apart.mean())
+    return {**found, "difference": mean, "low": mean - half, "high": mean + half}
+
+
+def _macro(resolved: Resolved, classifier: Classifier, accelerator: Accelerator) -> float:
+    classifier.attend(SCORING_ATTENTION)
+    logits = split_logits(
+        classifier, resolved.corpus, "test", accelerator=accelerator, stopping=lambda: False
+    )
+    assert logits is not None
+    return float(judge(predictions(resolved.corpus, "test", logits)).figures["test/macro/auprc"])
+
+
+def goals(rounds: int, texts: int, seeds: Sequence[int] = ()) -> list[Goal]:
+    """texts: real examples a round, at least; seeds: of the comparison of quality, none where it is not
+    made."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
-    resolved = resolve(load(RECIPE, ["train.steps=100000", f"train.global_batch={BATCH}"]))
+    batch = f"train.global_batch={BATCH}"
+    resolved = resolve(load(RECIPE, ["train.steps=100000", batch]))
+    compared = resolve(load(RECIPE, [f"train.steps={STEPS}", batch]))
     precision = precision_of("auto", accelerator.device)
     rows = resolved.corpus.rows("train")
     rng = np.random.default_rng(0)
@@ -156,6 +207,8 @@ def goals(rounds: int, texts: int) -> list[Goal]:
 
         ours = timed(Ours(resolved, accelerator, texts))
         speeds = alternated({"ours": ours, name: theirs}, rounds)
-        found.append(goal("train, same model and adapter", name, speeds["ours"], speeds[name], asked, texts))
+        equal = quality(compared, accelerator, tuned, seeds) if seeds else None
+        work = "train, same model and adapter"
+        found.append(goal(work, name, speeds["ours"], speeds[name], asked, texts, equal))
         gc.collect()
     return found

@@ -153,7 +153,7 @@ STEPS = 400
 def quality(
     resolved: Resolved, accelerator: Accelerator, tuned: bool, seeds: Sequence[int]
 ) -> dict[str, Any]:
-    """Macro AUPRC on the test split after STEPS updates on as many real tweets, by seed: ours, theirs, and their
+    """Macro AUPRC on the test split after STEPS updates on real tweets, by seed: ours, theirs, and their
     difference with its 95% interval (paired by seed, Student's t)."""
     from scipy.stats import t
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from train.errors import guarded
 
 
+NAMES = ("train", "score")
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
@@ -18,10 +21,12 @@ def main(arguments: Sequence[str]) -> int:
         "in brackets the least and the greatest.",
         epilog="the figures of a full run stand in recipes/README.md",
     )
-    parser.add_argument("name", nargs="*", help="train, score; default: all")
+    parser.add_argument("name", nargs="*", help=f"{', '.join(NAMES)}; default: all")
     parser.add_argument("--quick", action="store_true", help="training and scoring in under ten minutes")
     parser.add_argument("--json", action="store_true", help="a JSON document")
     options = parser.parse_args(arguments)
+    if unknown := [name for name in options.name if name not in NAMES]:
+        parser.error(f"{', '.join(unknown)}: one of {', '.join(NAMES)}")
     from benchmarks import scoring, training
     from benchmarks.machine import machine
     from benchmarks.table import table
@@ -30,8 +35,6 @@ def main(arguments: Sequence[str]) -> int:
         "train": lambda: training.goals(2, 1024) if options.quick else training.goals(5, 1024, (1, 2, 3)),
         "score": lambda: scoring.goals(3 if options.quick else 7, 2048),
     }
-    if unknown := [name for name in options.name if name not in benches]:
-        parser.error(f"{', '.join(unknown)}: one of {', '.join(benches)}")
     said = machine()
     goals = [goal for name, bench in benches.items() if name in (options.name or benches) for goal in bench()]
     if options.json:

@@ -6,20 +6,31 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from train.errors import guarded
-
 
 NAMES = ("train", "score")
 
 
+OTHERS = {
+    "dedup": "near-duplicates among a million texts, beside datasketch",
+    "audit": "planted label errors, beside chance",
+}
+"""Measures with options of their own: scripts/bench dedup --help."""
+
+
 def main(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] in OTHERS:
+        return int(import_module(f"benchmarks.{arguments[0]}").main(arguments[1:]))
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="How fast the program is, each figure beside what one would otherwise run: both ways in "
         "turns, in one process, on real tweets ($TEENSAFE_DATA). Shown is the median ratio over rounds, and "
         "in brackets the least and the greatest.",
-        epilog="the figures of a full run stand in recipes/README.md",
+        epilog="Also, with options of their own: "
+        f"{'; '.join(f'{name} ({what})' for name, what in OTHERS.items())}. The figures of full runs stand in "
+        "recipes/README.md.",
     )
     parser.add_argument("name", nargs="*", help=f"{', '.join(NAMES)}; default: all")
     parser.add_argument("--quick", action="store_true", help="training and scoring in under ten minutes")

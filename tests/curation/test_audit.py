@@ -135,12 +135,12 @@ def test_a_suspect_is_one_that_the_model_decides_otherwise() -> None:
 
 @pytest.mark.slow
 def test_planted_errors_in_davidson(real_data: Path) -> None:
-    """5,000 of its rows, two seeds; the whole file and five seeds: scripts/bench_audit.py."""
-    command = [sys.executable, "scripts/bench_audit.py", "--rows", "5000", "--seeds", "2", "--json"]
+    """5,000 of its rows, two seeds; the whole file and five seeds: scripts/bench audit."""
+    command = [sys.executable, "-m", "benchmarks", "audit", "--rows", "5000", "--seeds", "2", "--json"]
     done = subprocess.run(
         command,
         cwd=REPOSITORY,
-        env=os.environ | {"TEENSAFE_DATA": str(real_data)},
+        env=os.environ | {"TEENSAFE_DATA": str(real_data), "PYTHONPATH": "scripts"},
         capture_output=True,
         check=True,
     )

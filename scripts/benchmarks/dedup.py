@@ -1,8 +1,6 @@
-#!/usr/bin/env python3
 """How well and how fast near-duplicates are found, among generated short texts in which some were planted.
 
-    .venv/bin/python scripts/bench_dedup.py [--rows 1000000] [--runner native] [--runner ray] [--datasketch
-    50000] [--json]
+    scripts/bench dedup [--rows 1000000] [--runner native] [--runner ray] [--datasketch 50000] [--json]
 
 Texts have 5 to 40 words, drawn by Zipf's law from 50,000 made-up ones, in random order. Every tenth has a
 copy somewhere: exact, in other case and punctuation, with one or two words added, or with up to a third of
@@ -22,7 +20,7 @@ import platform
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from threading import Event, Thread
 from typing import Any
@@ -180,15 +178,15 @@ def _told(share: dict[str, Any]) -> str:
     return f"{share['value']:.4f} ({share['low']:.4f} to {share['high']:.4f}, n = {share['n']:,})"
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/bench dedup", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runner", action="append", help="native or ray; default: both")
     parser.add_argument("--datasketch", type=int, default=50_000, metavar="N", help="rows it sees; 0: none")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     said, planted = texts(options.rows)
     machine = {"processor": platform.processor() or platform.machine(), "cores": psutil.cpu_count()}
     document: dict[str, Any] = {"machine": machine, "rows": len(said), "ways": {}}
@@ -213,7 +211,3 @@ def main() -> int:
         if "extrapolated_seconds" in way:
             print(f"    extrapolated to all rows: {way['extrapolated_seconds']:,.0f} s")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """How many planted label errors the audit finds in davidson, beside what chance would.
 
-    .venv/bin/python scripts/bench_audit.py [--rows 5000] [--seeds 5] [--share 0.05] [--json]
+    scripts/bench audit [--rows 5000] [--seeds 5] [--share 0.05] [--json]
 
 Of the cells of `harassment` and `hate` that annotators agree on a share is flipped, drawn by each seed, and
 all are audited as a build does it: near-duplicates are one group, and no group scores itself. A flagged cell
@@ -16,7 +15,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,19 +120,21 @@ def share_of(hit: np.ndarray, of: np.ndarray, group: np.ndarray) -> list[float]:
     return [round(float(value), 3) for value in (hit.sum() / of.sum(), low, high)]
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def main(arguments: Sequence[str]) -> int:
+    options = argparse.ArgumentParser(
+        prog="scripts/bench audit", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     options.add_argument("--rows", type=int, help="default: all")
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--share", type=float, default=0.05)
     options.add_argument("--json", action="store_true", help="a JSON document")
-    asked = options.parse_args()
+    asked = options.parse_args(arguments)
     path = Path(os.environ.get("TEENSAFE_DATA", "data")) / "davidson/labeled_data.csv"
     made = table(path, asked.rows)
     found = [one for seed in range(1, asked.seeds + 1) for one in recovered(made, asked.share, seed)]
     if asked.json:
         json.dump(found, sys.stdout)
-        return
+        return 0
     for one in found:
         print(
             "{label:<12} seed {seed}: {judged:,} cells in {groups:,} groups, {planted:,} flipped, "
@@ -145,7 +146,4 @@ def main() -> None:
             print(
                 f"    {name.replace('_', ' '):<15} {value:.3f} ({low:.3f} to {high:.3f}); chance {chance:.3f}"
             )
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -29,8 +29,8 @@ def main(arguments: Sequence[str]) -> int:
         "turns, in one process, on real tweets ($TEENSAFE_DATA). Shown is the median ratio over rounds, and "
         "in brackets the least and the greatest.",
         epilog="Also, with options of their own: "
-        f"{'; '.join(f'{name} ({what})' for name, what in OTHERS.items())}. The figures of full runs stand in "
-        "recipes/README.md.",
+        f"{'; '.join(f'{name} ({what})' for name, what in OTHERS.items())}. The figures of full runs "
+        "stand in recipes/README.md.",
     )
     parser.add_argument("name", nargs="*", help=f"{', '.join(NAMES)}; default: all")
     parser.add_argument("--quick", action="store_true", help="training and scoring in under ten minutes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -221,6 +222,26 @@ def test_only_the_top_layers_are_trained(base: Callable[[str], Path], family: st
     top = [p for layer in layers(classifier.plain)[1:] for p in layer.parameters()]
     assert {id(p) for _, p in body} == {id(p) for p in top}
     assert {name.split(".")[0] for name, _ in head} == set(classifier.head)
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["all-linear", "one"])
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [("bert", "query"), ("modernbert", "Wqkv"), ("deberta-v2", "query_proj"), ("qwen3", "q_proj")],
+)
+def test_adapters_in_the_top_layers(
+    base: Callable[[str], Path], family: str, name: str, narrow: bool, tmp_path: Path
+) -> None:
+    """None lower, so that nothing lower takes part in the gradient; saved and loaded they are the same."""
+    targets: Any = (name,) if narrow else "all-linear"
+    classifier = make(base(family), Lora(r=2, layers=2, targets=targets))
+    body = {name for name, _ in classifier.parts()[0]}
+    every = {name for name, _ in make(base(family), Lora(r=2, targets=targets)).parts()[0]}
+    assert body == {name for name in every if not re.search(r"layers?\.0\.", name)} < every
+    classifier.save(tmp_path)
+    assert np.array_equal(logits(load(tmp_path)), logits(classifier))
+    with pytest.raises(InputError, match="9, but the model has 3"):
+        make(base(family), Lora(layers=9))
 
 
 # ---- padding -------------------------------------------------------------------------------------------

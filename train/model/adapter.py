@@ -47,11 +47,7 @@ class Top(Spec):
 
     def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
         """As `Full.attach`."""
-        stack = layers(model)
-        if self.layers > len(stack):
-            what = f"{self.layers}, but the model has {len(stack)}"
-            raise InputError(Problem("adapter.layers", what, f"at most {len(stack)}", "adapter={kind: full}"))
-        return _only(model, [*stack[-self.layers :], *(getattr(model, name) for name in head)])
+        return _only(model, [*_top(model, self.layers), *(getattr(model, name) for name in head)])
 
 
 class _LowRank(Spec):
@@ -67,16 +63,20 @@ class _LowRank(Spec):
     """Length and direction of W's rows are trained apart (Liu et al. 2024, arXiv:2402.09353); slower."""
     targets: Literal["all-linear"] | tuple[str, ...] = Field(default="all-linear", min_length=1)
     """Names of the linear layers that get an adapter; the head never does, it is trained whole."""
+    layers: PositiveInt | None = None
+    """How many of the model's layers, counted from the head, have adapters; the rest takes no backward pass.
+    Default: all."""
 
     def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
         """As `Full.attach`."""
         from peft import LoraConfig, get_peft_model
 
-        if self.targets == "all-linear":
-            targets: str | list[str] = "all-linear"
+        if self.targets != "all-linear":
+            _must_be_linear(self.targets, model, head)
+        if self.layers is not None:
+            targets: str | list[str] = _in_top(model, self.layers, self.targets, head)
         else:
-            targets = list(self.targets)
-            _must_be_linear(targets, model, head)
+            targets = self.targets if isinstance(self.targets, str) else list(self.targets)
         config = LoraConfig(
             task_type="SEQ_CLS",
             r=self.r,
@@ -142,6 +142,39 @@ def layers(model: nn.Module) -> nn.ModuleList:
     return max(lists, key=len)
 
 
+def _top(model: nn.Module, count: int) -> Sequence[nn.Module]:
+    """The last layers. Raises InputError where there are not so many."""
+    stack = layers(model)
+    if count > len(stack):
+        what = f"{count}, but the model has {len(stack)}"
+        raise InputError(Problem("adapter.layers", what, f"at most {len(stack)}"))
+    return stack[-count:]  # type: ignore[return-value]
+
+
+def _in_top(
+    model: nn.Module, count: int, targets: Literal["all-linear"] | Sequence[str], head: Sequence[str]
+) -> list[str]:
+    """Full names of the linear layers among `targets` from the first of the last layers on: in these layers,
+    and what follows them, such as a pooler. A model names its parts in the order in which they compute."""
+    first, modules = _top(model, count)[0], [part for _, part in model.named_modules()]
+    reached = set(modules[modules.index(first) :])
+    return [
+        name
+        for name, part in _linear_outside(model, head)
+        if part in reached
+        and (isinstance(targets, str) or any(f".{name}".endswith(f".{target}") for target in targets))
+    ]
+
+
+def _linear_outside(model: nn.Module, head: Sequence[str]) -> list[tuple[str, nn.Module]]:
+    """The linear layers outside the head, by name."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    linear = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Linear | Conv1D)]
+    return [(name, part) for name, part in linear if name.split(".")[0] not in head]
+
+
 def _only(model: nn.Module, trained: Iterable[nn.Module]) -> nn.Module:
     model.requires_grad_(False)
     for module in trained:
@@ -151,11 +184,7 @@ def _only(model: nn.Module, trained: Iterable[nn.Module]) -> nn.Module:
 
 def _must_be_linear(targets: Sequence[str], model: nn.Module, head: Sequence[str]) -> None:
     """Raise InputError for a name that no linear layer outside the head has: peft would pass over it."""
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
-
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
-    outside = [name for name in linear if name.split(".")[0] not in head]
+    outside = [name for name, _ in _linear_outside(model, head)]
     unknown = [target for target in targets if not any(f".{name}".endswith(f".{target}") for name in outside)]
     if unknown:
         names = ", ".join(sorted({name.split(".")[-1] for name in outside}))

@@ -538,6 +538,8 @@ def test_what_a_bases_configuration_rules_out(write: Callable[..., Path], tmp_pa
     wide = "model.max_length={tokens: 66}"
     assert checked(path, wide) == ([], [])
     assert checked(path, wide, deep)[0] == [("command line", "adapter.layers: 3, but base has 2")]
+    narrow = "adapter={kind: lora, top: 3}"
+    assert checked(path, wide, narrow)[0] == [("command line", "adapter.top: 3, but base has 2")]
     (tmp_path / "base/config.json").write_text(json.dumps({**said, "model_type": "xlm-roberta"}))
     what = "model.max_length.tokens: 66 tokens, but base has 64 positions"
     assert checked(path, wide)[0] == [("command line", what)]

@@ -199,9 +199,11 @@ def _unusable_folder(recipe: Recipe, folder: Path) -> Iterator[Problem]:
         what = f"{tokens} tokens, but {display(folder)} has {most} positions"
         yield recipe.problem("model.max_length.tokens", what, f"at most {most}", f"tokens: {most}")
     deep, adapter = configuration.get("num_hidden_layers"), recipe.adapter
-    if isinstance(adapter, Top) and isinstance(deep, int) and adapter.layers > deep:
-        what = f"{adapter.layers}, but {display(folder)} has {deep}"
-        yield recipe.problem("adapter.layers", what, f"at most {deep}", "kind: full trains every layer")
+    asked = "layers" if isinstance(adapter, Top) else "top"
+    count = getattr(adapter, asked, None)
+    if count is not None and isinstance(deep, int) and count > deep:
+        what = f"{count}, but {display(folder)} has {deep}"
+        yield recipe.problem(f"adapter.{asked}", what, f"at most {deep}", "kind: full trains every layer")
 
 
 def _nothing_to_select(recipe: Recipe) -> Iterator[Problem]:

@@ -126,8 +126,8 @@ class Recipe(Spec):
             judging["suites"] = [suite.digest() for suite in self.evaluate.suites.dev]
         else:
             del judging["select"]["subject_to"]
-        if content["adapter"].get("layers", 0) is None:
-            del content["adapter"]["layers"]
+        if content["adapter"].get("top", 0) is None:
+            del content["adapter"]["top"]
         if is_folder(self.model.base):
             del content["model"]["base"]
         return content

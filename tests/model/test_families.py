@@ -234,14 +234,14 @@ def test_adapters_in_the_top_layers(
 ) -> None:
     """None lower, so that nothing lower takes part in the gradient; saved and loaded they are the same."""
     targets: Any = (name,) if narrow else "all-linear"
-    classifier = make(base(family), Lora(r=2, layers=2, targets=targets))
+    classifier = make(base(family), Lora(r=2, top=2, targets=targets))
     body = {name for name, _ in classifier.parts()[0]}
     every = {name for name, _ in make(base(family), Lora(r=2, targets=targets)).parts()[0]}
     assert body == {name for name in every if not re.search(r"layers?\.0\.", name)} < every
     classifier.save(tmp_path)
     assert np.array_equal(logits(load(tmp_path)), logits(classifier))
     with pytest.raises(InputError, match="9, but the model has 3"):
-        make(base(family), Lora(layers=9))
+        make(base(family), Lora(top=9))
 
 
 # ---- padding -------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class Top(Spec):
 
     def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
         """As `Full.attach`."""
-        return _only(model, [*_top(model, self.layers), *(getattr(model, name) for name in head)])
+        return _only(model, [*_top(model, self.layers, "layers"), *(getattr(model, name) for name in head)])
 
 
 class _LowRank(Spec):
@@ -63,7 +63,7 @@ class _LowRank(Spec):
     """Length and direction of W's rows are trained apart (Liu et al. 2024, arXiv:2402.09353); slower."""
     targets: Literal["all-linear"] | tuple[str, ...] = Field(default="all-linear", min_length=1)
     """Names of the linear layers that get an adapter; the head never does, it is trained whole."""
-    layers: PositiveInt | None = None
+    top: PositiveInt | None = None
     """How many of the model's layers, counted from the head, have adapters; the rest takes no backward pass.
     Default: all."""
 
@@ -73,8 +73,8 @@ class _LowRank(Spec):
 
         if self.targets != "all-linear":
             _must_be_linear(self.targets, model, head)
-        if self.layers is not None:
-            targets: str | list[str] = _in_top(model, self.layers, self.targets, head)
+        if self.top is not None:
+            targets: str | list[str] = _in_top(model, self.top, self.targets, head)
         else:
             targets = self.targets if isinstance(self.targets, str) else list(self.targets)
         config = LoraConfig(
@@ -142,12 +142,12 @@ def layers(model: nn.Module) -> nn.ModuleList:
     return max(lists, key=len)
 
 
-def _top(model: nn.Module, count: int) -> Sequence[nn.Module]:
-    """The last layers. Raises InputError where there are not so many."""
+def _top(model: nn.Module, count: int, asked: str) -> Sequence[nn.Module]:
+    """The last layers. asked: the field that says how many. Raises InputError where there are not so many."""
     stack = layers(model)
     if count > len(stack):
         what = f"{count}, but the model has {len(stack)}"
-        raise InputError(Problem("adapter.layers", what, f"at most {len(stack)}"))
+        raise InputError(Problem(f"adapter.{asked}", what, f"at most {len(stack)}"))
     return stack[-count:]  # type: ignore[return-value]
 
 
@@ -156,7 +156,7 @@ def _in_top(
 ) -> list[str]:
     """Full names of the linear layers among `targets` from the first of the last layers on: in these layers,
     and what follows them, such as a pooler. A model names its parts in the order in which they compute."""
-    first, modules = _top(model, count)[0], [part for _, part in model.named_modules()]
+    first, modules = _top(model, count, "top")[0], [part for _, part in model.named_modules()]
     reached = set(modules[modules.index(first) :])
     return [
         name

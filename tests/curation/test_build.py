@@ -245,6 +245,8 @@ def test_what_nobody_measured_is_not_kept(tmp_path: Path) -> None:
         (CURATION + "previous: toy@1.0.0\n", "previous: is the version itself"),
         (CURATION.replace("contract.yaml", "contrct.yaml"), "contract: .*contrct.yaml does not exist"),
         (CURATION + "dedup: {threshold: 2}\n", "dedup.threshold: 2"),
+        (CURATION.replace("forum: {", "fo.rum: {"), "sources.fo.rum: a name is of letters"),
+        (CURATION.replace("forum: {", "../forum: {"), "sources.../forum: a name is of letters"),
         (CURATION + "scrub: {patterns: {ID: '('}}\n", "no regular expression"),
         (
             CURATION.replace("licence: CC0", "licence: CC0, share: 0.5"),

@@ -5,6 +5,7 @@ Rows that were deleted on request are left out here, before anything else sees t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
@@ -30,11 +31,13 @@ class Gathered(Spec):
     split: Split = Split()
     """Shares of the four splits; a source's own division is honoured."""
     sources: dict[str, Source] = Field(min_length=1)
-    """Files and what their columns say, as in a recipe."""
+    """Files and what their columns say, as in a recipe; a source's name is a folder of the delivery."""
 
     @model_validator(mode="after")
-    def _is_no_mixture(self) -> Gathered:
+    def _can_be_delivered(self) -> Gathered:
         for name, source in self.sources.items():
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise ValueError(f"sources.{name}: a name is of letters, digits, - and _")
             if source.share or source.rows or source.max_repeats:
                 raise ValueError(f"sources.{name}: share, rows and max_repeats belong to a recipe")
         return self

@@ -18,12 +18,12 @@ import numpy as np
 
 from train.alone import alone
 from train.curation import audit, between, duplicates, leaks, queue, selection, splits
-from train.curation.augmentation import augment
+from train.curation.augmentation import MARK, augment
 from train.curation.clean import clean
 from train.curation.contract import RowCheck, Violation, figures, gates
 from train.curation.coverage import Coverage
 from train.curation.curation import MADE, Curation
-from train.curation.deleted import deleted_ids
+from train.curation.deleted import deleted_ids, withdrawn
 from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
 from train.curation.gather import gather
 from train.curation.labelling import label
@@ -37,7 +37,8 @@ from train.curation.runner import NATIVE, use
 from train.curation.shards import BUSY, Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, columns_of, each, whole
 from train.data.source import content_digest
-from train.errors import TeensafeError
+from train.errors import InputError, Problem, TeensafeError
+from train.files import sweep_parts
 from train.policy import Policy
 from train.terminal import Terminal
 
@@ -108,6 +109,10 @@ def build(
         use(runner)  # before any work: is it there?
     way = Way(curation, Setting(to, runner, terminal))
     with alone(to, BUSY):
+        sweep_parts(to)  # a delivery that a killed build had begun
+        if until == WAY[-1] and curation.full_name in withdrawn(to):
+            what = "was withdrawn, since it held rows that were deleted; its name is not used again"
+            raise InputError(Problem(curation.full_name, what, "a version of its own", "raise `version`"))
         for name in WAY[: WAY.index(until) + 1]:
             _STEPS[name](way, shard_rows) if name == "gather" else _STEPS[name](way)
     return way
@@ -290,10 +295,11 @@ def _augment(way: Way) -> None:
     if spec is None:
         return
     said = curation.policy.model_dump(mode="json", by_alias=True)
+    gone = sorted(id for id in deleted_ids(way.setting.folder) if MARK in id)
     stage = Stage(
-        "augment", 1, spec, ("emoji", "ftfy"), beside=[said, curation.clean.model_dump(mode="json")]
+        "augment", 1, spec, ("emoji", "ftfy"), beside=[said, curation.clean.model_dump(mode="json"), gone]
     )
-    work = partial(augment, policy=curation.policy, cleaning=curation.clean)
+    work = partial(augment, policy=curation.policy, cleaning=curation.clean, deleted=gone)
     made = each(stage, work, way.shards, way.setting, MADE)
     way.done["augment"] = replace(made, shards=[*way.shards, *made.shards])
 

@@ -1,0 +1,89 @@
+"""What is left after rows were deleted: no gate that does not hold, no name twice, nothing half-made."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.curation.curations import CONTRACT, CURATION, written
+from train.cli import main
+from train.curation.build import build
+from train.curation.curation import load
+from train.curation.delivery import LEFT_OUT
+from train.data.delivered import proven
+from train.data.delivered import read as read_manifest
+from train.errors import InputError
+from train.terminal import Terminal
+
+QUIET = Terminal(speaks=False)
+DEMANDING = CONTRACT.replace("positive: 10", "positive: 44")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    build(load(written(folder / "in", CURATION + "select: {rows: 9}\n", DEMANDING)), folder / "to", QUIET)
+    return folder
+
+
+@pytest.fixture
+def own(made: Path, tmp_path: Path) -> Path:
+    """A folder to change: to/ of a build of in/."""
+    return Path(shutil.copytree(made, tmp_path / "own"))
+
+
+def rows(delivery: Path, part: str = "forum") -> list[dict[str, object]]:
+    return list(pq.read_table(delivery / f"data/{part}/train.parquet").to_pylist())
+
+
+def delete(own: Path, *ids: str) -> int:
+    return main(["data", "delete", "--to", str(own / "to"), *(f"--id={id}" for id in ids)])
+
+
+def test_what_is_required_is_asked_again(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [str(row["id"]) for row in rows(own / "to/toy@1.0.0") if row["label.hate"] == 1]
+    assert delete(own, *ids[:9]) == 0
+    short = "hate in train: 35 positive of 44"
+    assert f"does not keep its contract any more (required: {short})" in capsys.readouterr().err
+    with pytest.raises(InputError, match=f"the gate 'required' does not hold: {short}"):
+        read_manifest(own / "to/toy@1.0.1")
+    assert delete(own, ids[9]) == 0
+    assert proven(own / "to/toy@1.0.2").stages["required"][0]["has"]["positive"] == 34
+
+
+def test_a_name_is_not_used_again(own: Path) -> None:
+    made_row = str(rows(own / "to/toy@1.0.0", "forum-augmented")[0]["id"])
+    assert delete(own, made_row) == 0
+    path = own / "in/curation.yaml"
+    with pytest.raises(InputError, match=r"toy@1\.0\.0: was withdrawn"):
+        build(load(path), own / "to", QUIET)
+    path.write_text(path.read_text().replace("version: 1.0.0", "version: 1.1.0\nprevious: toy@1.0.1"))
+    again = build(load(path), own / "to", QUIET).delivery
+    assert again and made_row not in {row["id"] for row in rows(again, "forum-augmented")}
+
+
+def test_nothing_is_made_of_a_delivery_that_was_changed(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = own / "to/toy@1.0.0" / LEFT_OUT
+    left.write_bytes(b"x" + left.read_bytes()[1:])
+    with pytest.raises(InputError, match=r"left_out\.parquet: its content is not what"):
+        build(load(own / "in/curation.yaml"), own / "to", QUIET)
+    left.unlink()
+    id = str(rows(own / "to/toy@1.0.0")[0]["id"])
+    assert delete(own, id) == 0
+    assert "toy@1.0.0: its files are not what its manifest says" in capsys.readouterr().err
+    assert not [*own.glob("to/toy@*")]
+
+
+def test_what_a_killed_build_had_begun_is_gone(own: Path) -> None:
+    to = own / "to"
+    (queue,) = (to / "queue").iterdir()
+    (queue / "rows.parquet").unlink()
+    shutil.copytree(to / "toy@1.0.0", to / ".toy@1.0.0.x.part")
+    shutil.copy(next(to.glob("work/clean/*.parquet")), to / "work/clean/.chat-00000.parquet.x.part")
+    assert delete(own, str(rows(to / "toy@1.0.0")[0]["id"])) == 0
+    assert not queue.exists() and not [*to.rglob(".*.part")]

@@ -251,7 +251,7 @@ def _label(way: Way) -> None:
     folder = way.setting.of("verdicts")  # beside the stage's shards, which it keeps to itself
     places = {"labellers": {"__all__": {"endpoint", "key_env", "model"}}}
     said = policy.model_dump(mode="json", by_alias=True)
-    stage = Stage("label", 2, spec, hidden=places, beside=said)
+    stage = Stage("label", 3, spec, hidden=places, beside=said)
     spoken_of = way.curation.data.labels
 
     def work(table: Any) -> Any:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.curation.curations import CONTRACT, CURATION, written
+from tests.curation.curations import CONTRACT, CURATION, sentence, written
 from train.cli import main
 from train.curation.build import build
 from train.curation.curation import load
 from train.curation.delivery import LEFT_OUT
+from train.curation.production import Made, write
 from train.data.delivered import proven
 from train.data.delivered import read as read_manifest
 from train.errors import InputError
@@ -77,6 +79,45 @@ def test_nothing_is_made_of_a_delivery_that_was_changed(
     assert delete(own, id) == 0
     assert "toy@1.0.0: its files are not what its manifest says" in capsys.readouterr().err
     assert not [*own.glob("to/toy@*")]
+
+
+def test_a_paraphrase_stays_with_its_parent(own: Path) -> None:
+    """In its split, also where a later version holds that out; and it goes when its parent goes."""
+    path, to, draw = own / "in/curation.yaml", own / "to", random.Random(5)
+    parents = [str(row["id"]) for row in rows(to / "toy@1.0.0")][:40]
+    made = [Made(f"m{i}", sentence(draw), None, None, "the same", id) for i, id in enumerate(parents)]
+    write([*made, Made("alone", sentence(draw), "hate", "news", "English", None)], own / "in/made.jsonl")
+    source = (
+        "made: {path: made.jsonl, text: text, id: id, parent: parent, all_negative: true, synthetic: true,"
+        " licence: MIT}"
+    )
+
+    (own / "in/contract.yaml").write_text(CONTRACT)
+
+    def built(version: str, seed: int) -> Path:
+        said = CURATION.replace("1.0.0", version).replace("seed: 3", f"seed: {seed}")
+        path.write_text(said.replace("    forum:", f"    {source}\n    forum:"))
+        delivery = build(load(path), to, QUIET).delivery
+        assert delivery
+        return delivery
+
+    def where(delivery: Path, part: str) -> dict[str, str]:
+        files = (delivery / "data" / part).glob("*.parquet")
+        return {id: file.stem for file in files for id in pq.read_table(file)["id"].to_pylist()}
+
+    assert {id: split for id, split in where(built("1.1.0", 3), "made").items() if id != "made:alone"} == {
+        f"made:m{i}": "train" for i in range(40)
+    }
+    moved = built("1.2.0", 4)
+    of, its = where(moved, "forum"), where(moved, "made")
+    assert {id for id in its if id != "made:alone"} == {
+        f"made:m{i}" for i, parent in enumerate(parents) if of.get(parent) == "train"
+    }
+    assert 10 < len(its) < 40
+    gone = next(i for i, parent in enumerate(parents) if of.get(parent) == "train")
+    assert delete(own, parents[gone]) == 0
+    assert f"made:m{gone}" not in where(to / "toy@1.2.1", "made")
+    assert f"made:m{gone}" not in where(built("1.3.0", 4), "made")
 
 
 def test_what_a_killed_build_had_begun_is_gone(own: Path) -> None:

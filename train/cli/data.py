@@ -176,7 +176,7 @@ def _produce(options: argparse.Namespace) -> int:
         return 0
     write(made, path)
     terminal.say(
-        f"{path}: a source with text: text, id: id, group: group, all_negative: true, synthetic: true"
+        f"{path}: a source with text: text, id: id, parent: parent, all_negative: true, synthetic: true"
     )
     return 0
 

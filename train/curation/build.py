@@ -175,7 +175,7 @@ def _suites(way: Way) -> None:
 
 def _split(way: Way) -> None:
     curation = way.curation
-    stage = Stage("split", 2, curation.data.split, beside=curation.thin)
+    stage = Stage("split", 3, curation.data.split, beside=curation.thin)
 
     def work(table: Any) -> Any:
         return *splits.split(table, curation.data.split, curation.thin), None

@@ -61,7 +61,7 @@ def gather(
     source = data.sources[name]
     begin(folder)
     schema = _schema(data, labels)
-    gone = frozenset(id for id in deleted if id.startswith(f"{name}:"))
+    gone = frozenset(id for id in deleted if source.parent or id.startswith(f"{name}:"))
     said = source.model_dump(mode="json", exclude={"path"})
     forms = [[claim, source.table(path).format] for claim, path in source.paths().items()]
     made_of = key(VERSION, name, said, forms, content_digest(source), sorted(gone), schema.to_string(), rows)
@@ -71,7 +71,8 @@ def gather(
             return [shard for shard in shards if shard], before["left_out"]
     reading = read(name, source, gone)
     made = []
-    for number, chunk in enumerate(_chunks(reading, rows)):
+    rest = (example for example in reading if example.parent not in gone)
+    for number, chunk in enumerate(_chunks(rest, rows)):
         called = f"{name}-{number:05d}"
         shard = finished(folder, called, key(made_of, called))
         made.append(shard or commit(folder, called, key(made_of, called), _table(chunk, source, schema), {}))
@@ -107,7 +108,7 @@ def _table(examples: list[Example], source: Source, schema: pa.Schema) -> pa.Tab
         "group": [example.group for example in examples],
         "licence": [source.licence] * n,
         "claim": [example.split for example in examples],
-        "parent": [None] * n,
+        "parent": [example.parent for example in examples],
         "text": [example.text for example in examples],
         "synthetic": [source.synthetic] * n,
         "conversation": [source.turns is not None] * n,

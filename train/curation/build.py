@@ -165,12 +165,18 @@ def _dedup(way: Way) -> None:
 
 def _suites(way: Way) -> None:
     curation = way.curation
-    stage = Stage("suites", 1, beside=[[s.digest() for s in curation.suites], curation.dedup.threshold])
+    stage = Stage("suites", 2, beside=_judged_by(curation))
 
     def work(table: Any) -> Any:
-        return leaks.near_suites(table, curation.suites, curation.dedup.threshold)
+        return leaks.near_suites(table, curation.suites, curation.dedup.threshold, curation.clean)
 
     way.done["suites"] = whole(stage, work, ["normal"], way.shards, way.setting)
+
+
+def _judged_by(curation: Curation) -> list[Any]:
+    """What a suite is, and when a text is near one of it, for a stage's key."""
+    suites = [suite.digest() for suite in curation.suites]
+    return [suites, curation.dedup.threshold, curation.clean.model_dump(mode="json")]
 
 
 def _split(way: Way) -> None:
@@ -301,7 +307,27 @@ def _augment(way: Way) -> None:
     )
     work = partial(augment, policy=curation.policy, cleaning=curation.clean, deleted=gone)
     made = each(stage, work, way.shards, way.setting, MADE)
-    way.done["augment"] = replace(made, shards=[*way.shards, *made.shards])
+    kept = _apart(way, made.shards)
+    counts = {**made.counts, **{what: n for what, n in kept.counts.items() if n}}
+    way.done["augment"] = replace(made, shards=[*way.shards, *kept.shards], counts=counts)
+
+
+def _apart(way: Way, made: Sequence[Shard]) -> Done:
+    """Made rows as they are delivered: none that reads like what models are judged by."""
+    import pyarrow.compute as pc
+
+    curation, shards = way.curation, way.shards
+    beside = [*_judged_by(curation), *(shard.sha256 for shard in shards)]
+
+    def work(table: Any) -> Any:
+        held = read(shards, ["normal", "split"])
+        held = held.filter(
+            pc.and_(pc.is_valid(held.column("split")), pc.not_equal(held.column("split"), "train"))
+        )
+        texts = held.column("normal").to_pylist()
+        return leaks.apart(table, texts, curation.suites, curation.dedup.threshold, curation.clean)
+
+    return whole(Stage("apart", 1, beside=beside), work, ["normal", "split"], made, way.setting)
 
 
 def _check(way: Way) -> None:

@@ -77,7 +77,10 @@ def test_what_a_delivery_holds(whole: tuple[Path, Path]) -> None:
     assert {row["id"] for row in left if "earlier row" in row["left_out"]} >= {
         f"forum:{300 + i}" for i in range(10)
     }
-    assert manifest.counts["train"]["rows"] == sum(split == "train" for _, split, _ in rows)
+    counted = {name: of["rows"] for name, of in manifest.counts.items() if name.startswith("train")}
+    assert sum(counted.values()) == sum(split == "train" for _, split, _ in rows)
+    made = [file.rows for part in manifest.parts.values() if part.synthetic for file in part.files.values()]
+    assert counted["train.synthetic"] == sum(made), "real and synthetic rows share no figure"
 
 
 def test_personal_data_are_nowhere(whole: tuple[Path, Path]) -> None:
@@ -235,6 +238,14 @@ def test_what_nobody_measured_is_not_kept(tmp_path: Path) -> None:
         made(path, tmp_path / "to")
     path.write_text(CURATION)
     assert made(path, tmp_path / "to").delivery
+
+
+@pytest.mark.parametrize("verb", ["label", "audit", "select", "augment"])
+def test_a_stage_that_is_not_asked_for(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, CURATION.split("augment:")[0] + "audit: null\n")
+    assert main(["data", verb, str(path), "--to", str(tmp_path / "to")]) == 2
+    assert f"has no section `{verb}`" in capsys.readouterr().err
+    assert not (tmp_path / "to").exists()
 
 
 @pytest.mark.parametrize(

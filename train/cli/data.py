@@ -233,6 +233,12 @@ def _build(options: argparse.Namespace) -> int:
 
         count = imported.bring_in(path, curation.policy, options.to / votes.FOLDER)
         terminal.say(f"{path}: {count:,} votes are kept")
+    if getattr(curation, options.until, True) is None:
+        what, remedy = (
+            f"has no section `{options.until}`",
+            f"say {options.until}: {{...}}, or leave this verb",
+        )
+        raise InputError(Problem(options.curation, what, "what the stage is to do", remedy))
     way = build(curation, options.to, terminal, options.until, options.runner, options.shard_rows)
     if options.json:
         sys.stdout.write(json.dumps(document(way), ensure_ascii=False) + "\n")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from train.curation.counting import SETS
 from train.curation.curation import Curation
 from train.data.delivered import Manifest
 from train.data.split import NAMES
@@ -92,7 +93,7 @@ def _rows(then: Manifest, now: Manifest) -> Iterator[tuple[str, str, int, int]]:
 def _shares(then: Manifest, now: Manifest) -> Iterator[tuple[str, str, str, str]]:
     labels = {label for m in (then, now) for of in m.counts.values() for label in of["labels"]}
     for label in sorted(labels):
-        for split in NAMES:
+        for split in SETS:
             cells = [m.counts.get(split, {}).get("labels", {}).get(label) for m in (then, now)]
             before, after = (f"{c['positive']:,} of {c['known']:,}" if c else "none" for c in cells)
             yield label, split, before, after

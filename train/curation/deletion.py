@@ -69,7 +69,7 @@ def without(delivery: Path, ids: Collection[str]) -> Path:
                 counted = counted.append_column(
                     "synthetic", pa.array([part.synthetic] * len(table), pa.bool_())
                 )
-                tally.update(counting.tally(counted, part.slices))
+                tally.update(counting.tally(counted, part.slices, part.synthetic))
                 coverage.add(counted, part.slices)
                 if len(table):
                     files[split] = write_file(folder, file.path, table)

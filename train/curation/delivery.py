@@ -64,6 +64,8 @@ def deliver(shards: Sequence[Shard], said: Said, folder: Path) -> Path:
     Raises InputError where that version is there with other content, or the previous one is not there.
     """
     target = folder / said.curation.full_name
+    if target.is_dir() and not any(target.iterdir()):
+        target.rmdir()  # somebody made room for it
     previous = _previous(said.curation, folder)
     if not target.exists():
         with whole_folder(target) as part:
@@ -189,7 +191,9 @@ def write_data(shards: Sequence[Shard], folder: Path) -> Written:
                     left.add(gone)
                     left_out.setdefault(source, Counter()).update(gone.column("left_out").to_pylist())
                     kept = table.filter(pc.is_valid(table.column("split")))
-                    tally.update(counting.tally(kept, slices(kept)))
+                    tally.update(
+                        counting.tally(kept, slices(kept), pc.any(kept.column("synthetic")).as_py() or False)
+                    )
                     part.add(kept)
             if part.files:
                 parts[source] = part.said()

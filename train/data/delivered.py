@@ -77,7 +77,7 @@ class Manifest(Spec):
     others: dict[str, str]
     """Every other file of the delivery -> its sha256."""
     counts: dict[str, Any]
-    """Rows, known and positive cells by split, label and slice."""
+    """Rows, known and positive cells by split (of synthetic rows: `train.synthetic`, ...), label, slice."""
     agreement: dict[str, Any] = Field(default_factory=dict)
     """Label -> Krippendorff's alpha of the votes behind its cells, with its interval; see train/curation."""
     stages: dict[str, Any]

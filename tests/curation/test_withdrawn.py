@@ -120,6 +120,24 @@ def test_a_paraphrase_stays_with_its_parent(own: Path) -> None:
     assert f"made:m{gone}" not in where(built("1.3.0", 4), "made")
 
 
+def test_a_queue_that_people_fill_in_is_not_written_over(own: Path) -> None:
+    (queue,) = (own / "to/queue").iterdir()
+    whole = (queue / "queue.csv").read_text()
+    path, forum = own / "in/curation.yaml", own / "in/forum.jsonl"
+    forum.write_text("".join(forum.read_text().splitlines(keepends=True)[:-1]))
+    build(load(path), own / "to", QUIET, "select")
+    assert [*(own / "to/queue").iterdir()] == [queue], "what nobody wrote into is drawn again"
+    (queue / "queue.csv").write_text(f"{whole}by hand\n")
+    forum.write_text("".join(forum.read_text().splitlines(keepends=True)[:-1]))
+    build(load(path), own / "to", QUIET, "select")
+    kept = queue.with_name(f"{queue.name}-filled-1")
+    assert (kept / "queue.csv").read_text() == f"{whole}by hand\n"
+    assert "by hand" not in (queue / "queue.csv").read_text()
+    shown = str(pq.read_table(kept / "rows.parquet")["id"][0])
+    assert delete(own, shown) == 0
+    assert not kept.exists()
+
+
 def test_what_a_killed_build_had_begun_is_gone(own: Path) -> None:
     to = own / "to"
     (queue,) = (to / "queue").iterdir()

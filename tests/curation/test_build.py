@@ -240,6 +240,18 @@ def test_what_nobody_measured_is_not_kept(tmp_path: Path) -> None:
     assert made(path, tmp_path / "to").delivery
 
 
+@pytest.mark.parametrize(
+    ("contract", "said"),
+    [
+        (CONTRACT.replace("2030-01-01", "2030-13-45"), "contract.retention.until"),
+        (CONTRACT.replace(", known: 50, positive: 10", ""), "asks for nothing"),
+    ],
+)
+def test_a_contract_that_says_nothing(tmp_path: Path, contract: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load(written(tmp_path, contract=contract))
+
+
 @pytest.mark.parametrize("verb", ["label", "audit", "select", "augment"])
 def test_a_stage_that_is_not_asked_for(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, CURATION.split("augment:")[0] + "audit: null\n")
@@ -256,6 +268,10 @@ def test_a_stage_that_is_not_asked_for(tmp_path: Path, verb: str, capsys: pytest
         (CURATION + "previous: toy@1.0.0\n", "previous: is the version itself"),
         (CURATION.replace("contract.yaml", "contrct.yaml"), "contract: .*contrct.yaml does not exist"),
         (CURATION + "dedup: {threshold: 2}\n", "dedup.threshold: 2"),
+        (
+            CURATION + "select: {quotas: [{where: {language: de}, rows: 10}]}\n",
+            "select.quotas: no source has a slice 'language'",
+        ),
         (CURATION.replace("forum: {", "fo.rum: {"), "sources.fo.rum: a name is of letters"),
         (CURATION.replace("forum: {", "../forum: {"), "sources.../forum: a name is of letters"),
         (CURATION + "scrub: {patterns: {ID: '('}}\n", "no regular expression"),

@@ -47,7 +47,8 @@ def changes(manifest: Manifest, previous: Manifest | None) -> str:
     """What differs from the version before, in numbers: rows, positives of each label, and how far people
     agree on it."""
     if previous is None:
-        return f"# {manifest.full_name}\n\nThe first version.\n"
+        said = "It follows no version: nothing is compared, and no test row of another is kept from training."
+        return f"# {manifest.full_name}\n\n{said}\n"
     lines = [f"# {previous.full_name} to {manifest.full_name}", ""]
     for what in ("policy", "contract"):
         then, now = (getattr(m, what) for m in (previous, manifest))

@@ -52,6 +52,8 @@ def test_what_is_required_is_asked_again(own: Path, capsys: pytest.CaptureFixtur
     assert f"does not keep its contract any more (required: {short})" in capsys.readouterr().err
     with pytest.raises(InputError, match=f"the gate 'required' does not hold: {short}"):
         read_manifest(own / "to/toy@1.0.1")
+    card = (own / "to/toy@1.0.1/README.md").read_text()
+    assert "# toy 1.0.1\n" in card and "forum: {delivered: toy@1.0.1}" in card
     assert delete(own, ids[9]) == 0
     assert proven(own / "to/toy@1.0.2").stages["required"][0]["has"]["positive"] == 34
 

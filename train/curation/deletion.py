@@ -87,12 +87,10 @@ def without(delivery: Path, ids: Collection[str]) -> Path:
             }
         )
         told = f"Rows were deleted on request. The figures above are those of {before.full_name}, with them."
-        seal(
-            folder,
-            after,
-            before,
-            f"{(delivery / CARD).read_text(encoding='utf-8')}\n## {after.version}\n\n{told}\n",
-        )
+        card = (delivery / CARD).read_text(encoding="utf-8")
+        card = card.replace(before.full_name, after.full_name)  # how a recipe names it
+        card = card.replace(f" {before.version}\n", f" {after.version}\n", 1)  # its title
+        seal(folder, after, before, f"{card}\n## {after.version}\n\n{told}\n")
     return target
 
 

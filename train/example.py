@@ -21,8 +21,8 @@ class Example:
     `labels` holds a probability in [0, 1] or None (unknown) for each label the source speaks of; a label
     that is absent is unknown too. Rows with the same `group` (author, thread, template) never straddle
     splits. The `id` survives to the prediction, so a wrong prediction walks back to its source row. `split`
-    is where the source puts it, `any` where that is ours to say. The turns of a conversation stand in `text`,
-    each ended by TURN but the last.
+    is where the source puts it, `any` where that is ours to say; `parent` the id of the example that it was
+    made of, if of any. The turns of a conversation stand in `text`, each ended by TURN but the last.
     """
 
     id: str
@@ -32,6 +32,7 @@ class Example:
     source: str
     slices: Mapping[str, str] = field(default_factory=dict)
     split: str = "any"
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

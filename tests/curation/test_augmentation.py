@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +17,18 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from tests.conftest import ESCALATED, POLICY
+from tests.curation.curations import CURATION, written
 from train.curation.augmentation import Augment, augment, disguised
+from train.curation.build import build
 from train.curation.clean import Clean, clean
+from train.curation.curation import load
+from train.curation.delivery import LEFT_OUT
 from train.data.values import collapsed
 from train.example import TURN
 from train.policy import Policy
 from train.suites.algospeak import lexicon
 from train.suites.perturbations import SINGLE, STACKED, perturb
+from train.terminal import Terminal
 
 TOY = Policy.model_validate(YAML(typ="safe").load(POLICY + ESCALATED))
 ALL = Augment(kinds=dict.fromkeys(Augment().kinds, 1.0))
@@ -45,6 +53,41 @@ rows = st.builds(
     group=st.sampled_from("xyz"),
     **{"label.hate": cells, "label.grooming": cells, "by.hate": st.sampled_from([None, "people"])},  # type: ignore[arg-type]
 )
+
+
+def test_no_made_row_reads_like_what_models_are_judged_by(tmp_path: Path) -> None:
+    """A suite, or a held-out row, may be in just the disguise that a training row is given."""
+    path, to = written(tmp_path / "in"), tmp_path / "to"
+
+    def made(version: str, more: str = "") -> dict[str, str]:
+        path.write_text(CURATION.replace("version: 1.0.0", f"version: {version}") + more)
+        delivery = build(load(path), to, Terminal(speaks=False)).delivery
+        assert delivery
+        rows = pq.read_table(delivery / "data/forum-augmented/train.parquet").to_pylist()
+        return {row["id"]: row["text"] for row in rows}
+
+    before = made("1.0.0")
+    texts = [*before.values()]
+    suite = [json.dumps({"n": i, "t": text, "split": "test"}) + "\n" for i, text in enumerate(texts[:5])]
+    (tmp_path / "in/suite.jsonl").write_text("".join(suite))
+    (tmp_path / "in/suite.yaml").write_text(
+        "schema: 1\nname: disguised\nabout: made up\nsources:\n  en: {path: suite.jsonl, text: t, id: n,"
+        " licence: MIT, all_negative: true, split: {column: split, map: {test: test}}}\n"
+    )
+    assert not {*made("1.1.0", "suites: [suite.yaml]\n").values()} & {*texts[:5]}
+    with (tmp_path / "in/forum.jsonl").open("a") as stream:
+        for i, text in enumerate(text for id, text in before.items() if id.endswith("typos")):
+            stream.write(json.dumps({"n": 9000 + i, "t": text, "h": 1, "author": f"z{i}"}) + "\n")
+    after = made("1.2.0")
+    others = {
+        row["text"]
+        for split in ("dev", "calibration", "test")
+        for row in pq.read_table(to / f"toy@1.2.0/data/forum/{split}.parquet").to_pylist()
+    }
+    assert {*texts} & others and not {*after.values()} & others
+    assert (
+        "near a text that is held out" in pq.read_table(to / "toy@1.2.0" / LEFT_OUT)["left_out"].to_pylist()
+    )
 
 
 def table(said: list[dict[str, Any]], start: int = 0) -> pa.Table:

@@ -77,7 +77,10 @@ def test_what_a_delivery_holds(whole: tuple[Path, Path]) -> None:
     assert {row["id"] for row in left if "earlier row" in row["left_out"]} >= {
         f"forum:{300 + i}" for i in range(10)
     }
-    assert manifest.counts["train"]["rows"] == sum(split == "train" for _, split, _ in rows)
+    counted = {name: of["rows"] for name, of in manifest.counts.items() if name.startswith("train")}
+    assert sum(counted.values()) == sum(split == "train" for _, split, _ in rows)
+    made = [file.rows for part in manifest.parts.values() if part.synthetic for file in part.files.values()]
+    assert counted["train.synthetic"] == sum(made), "real and synthetic rows share no figure"
 
 
 def test_personal_data_are_nowhere(whole: tuple[Path, Path]) -> None:
@@ -238,6 +241,26 @@ def test_what_nobody_measured_is_not_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("contract", "said"),
+    [
+        (CONTRACT.replace("2030-01-01", "2030-13-45"), "contract.retention.until"),
+        (CONTRACT.replace(", known: 50, positive: 10", ""), "asks for nothing"),
+    ],
+)
+def test_a_contract_that_says_nothing(tmp_path: Path, contract: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load(written(tmp_path, contract=contract))
+
+
+@pytest.mark.parametrize("verb", ["label", "audit", "select", "augment"])
+def test_a_stage_that_is_not_asked_for(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, CURATION.split("augment:")[0] + "audit: null\n")
+    assert main(["data", verb, str(path), "--to", str(tmp_path / "to")]) == 2
+    assert f"has no section `{verb}`" in capsys.readouterr().err
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize(
     ("curation", "said"),
     [
         (CURATION.replace("hate: h", "hat: h"), "the policy has no label 'hat'; did you mean hate?"),
@@ -245,6 +268,12 @@ def test_what_nobody_measured_is_not_kept(tmp_path: Path) -> None:
         (CURATION + "previous: toy@1.0.0\n", "previous: is the version itself"),
         (CURATION.replace("contract.yaml", "contrct.yaml"), "contract: .*contrct.yaml does not exist"),
         (CURATION + "dedup: {threshold: 2}\n", "dedup.threshold: 2"),
+        (
+            CURATION + "select: {quotas: [{where: {language: de}, rows: 10}]}\n",
+            "select.quotas: no source has a slice 'language'",
+        ),
+        (CURATION.replace("forum: {", "fo.rum: {"), "sources.fo.rum: a name is of letters"),
+        (CURATION.replace("forum: {", "../forum: {"), "sources.../forum: a name is of letters"),
         (CURATION + "scrub: {patterns: {ID: '('}}\n", "no regular expression"),
         (
             CURATION.replace("licence: CC0", "licence: CC0, share: 0.5"),

@@ -140,7 +140,9 @@ def test_what_is_not_as_it_was_made_is_refused(own: Path, tiny_base: Path, tmp_p
     assert "was to be deleted, or looked at again, by 2020-01-01" in refusal()
     read_manifest(folder)  # what may not be trained on can still be deleted from
     edit(folder, retention={"until": "2030-01-01"}, policy={"name": "toy", "version": "2.0.0", "sha256": ""})
-    assert "was labelled under policy 2.0.0" in refusal()
+    assert "was labelled under policy toy 2.0.0" in refusal()
+    edit(folder, policy={"name": "another", "version": "1.0.0", "sha256": ""})
+    assert "was labelled under policy another 1.0.0" in refusal()
     shutil.rmtree(folder)
     assert "is no delivery" in refusal()
 
@@ -160,6 +162,14 @@ def test_nothing_can_be_said_beside_it(
     with pytest.raises(InputError) as caught:
         load(path)
     assert all(part in str(caught.value) for part in said.split(".*"))
+
+
+@pytest.mark.parametrize("named", ["toy@1.0", "toy", "toy@v1.0.0", "toy@latest", "", "[toy@1.0.0]"])
+def test_half_a_name_is_no_path(tiny_base: Path, tmp_path: Path, deliveries: Path, named: str) -> None:
+    path = recipe(tmp_path, tiny_base, str(deliveries / "toy@1.0.0"))
+    path.write_text(path.read_text().replace(str(deliveries / "toy@1.0.0"), named))
+    with pytest.raises(InputError, match=r"forum.delivered: names no delivery\n.*NAME@MAJOR.MINOR.PATCH"):
+        load(path)
 
 
 def test_deleted_rows_are_gone_from_everything(own: Path, tiny_base: Path, tmp_path: Path) -> None:

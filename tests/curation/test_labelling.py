@@ -341,6 +341,26 @@ def test_a_cell_says_whose_it_is_and_labellers_how_far_they_agree(tmp_path: Path
     assert agree["items"] == found["judged"][1]["heard"] < 120
 
 
+def test_a_rare_label_is_judged_as_rare() -> None:
+    """Eight of ten are found and one of ten is wrongly flagged: of as many of both, most flags are right;
+    where one text in 20 carries the label, three of ten are."""
+    draw = np.random.default_rng(0)
+    n = 20_000
+    ids, y = np.array([f"s:{i}" for i in range(n)], dtype=object), (draw.random(n) < 0.05).astype(np.float32)
+    split = np.where(np.arange(n) % 3 == 0, "dev", "train").astype(object)
+    cells = np.where((split == "train") & (draw.random(n) < 0.5), np.nan, y)[:, None]
+    said = np.where(draw.random(n) < np.where(y > 0, 0.8, 0.1), 2.0, -2.0) + draw.normal(0, 0.3, n)
+    got = chosen(ids, split, np.full(n, True), cells, spec("http://127.0.0.1:1/v1", gold=200, rows=5000))
+    assert 0.04 < got.odds[0] < 0.07
+    target, groups = y[got.gold].astype(np.float64), ids[got.gold].astype(str)
+    one = judge(target, said[got.gold], groups, np.full(len(groups), "en"), Acceptance(), float(got.odds[0]))
+    assert not one.accepted
+    chance = one.calibration(said[got.fill])
+    assert abs(chance.mean() - y[got.fill].mean()) < 0.015, "cells are as likely as they say"
+    easy = judge(target, np.where(target > 0.5, 4.0, -4.0), groups, groups, Acceptance(), float(got.odds[0]))
+    assert easy.accepted and easy.found["least"]["precision"] < 0.9
+
+
 def test_groups_that_are_alike_count_for_less() -> None:
     """The same 60 right answers: of 60 people, and of 6 with ten each."""
     target, logits = np.repeat([1.0, 0.0], 60), np.repeat([4.0, -4.0], 60)
@@ -419,14 +439,17 @@ def test_who_is_asked_about_is_a_function_of_seed_and_id() -> None:
     ids, split = (np.asarray(rows.column(n).to_pylist(), dtype=object) for n in ("id", "split"))
     one = spec("http://127.0.0.1:1/v1")
     real = np.arange(len(ids)) % 5 > 0
-    fill, gold = chosen(ids, split, real, cells, one)
+    fill, gold, own, odds = chosen(ids, split, real, cells, one)
+    held = cells[np.isin(split, ("dev", "calibration")) & real, 0]
+    assert own.all()
+    assert odds == pytest.approx([(held > 0.5).sum() / (held < 0.5).sum()])
     assert real[fill].all()
     assert real[gold].all()  # a model that is good at made-up texts need not be good at others
     assert set(split[fill]) == {"train"}
     assert set(split[gold]) == {"dev", "calibration"}
     assert np.isnan(cells[fill]).all()
     order = np.random.default_rng(0).permutation(len(ids))
-    again, _ = chosen(ids[order], split[order], real[order], cells[order], one)
+    again, *_ = chosen(ids[order], split[order], real[order], cells[order], one)
     assert {*ids[order][again]} == {*ids[fill]}
 
 

@@ -123,7 +123,13 @@ def test_the_verb_makes_a_source(tmp_path: Path, capsys: pytest.CaptureFixture[s
     file = tmp_path / "to/produced/toy@1.0.0.jsonl"
     assert file.stat().st_mode & 0o077 == 0
     source = Source(
-        path=str(file), text="text", id="id", group="group", all_negative=True, synthetic=True, licence="own"
+        path=str(file),
+        text="text",
+        id="id",
+        parent="parent",
+        all_negative=True,
+        synthetic=True,
+        licence="own",
     )
     assert len([*read("made", source)]) == 4
     path.write_text(CURATION)

@@ -176,7 +176,7 @@ def _produce(options: argparse.Namespace) -> int:
         return 0
     write(made, path)
     terminal.say(
-        f"{path}: a source with text: text, id: id, group: group, all_negative: true, synthetic: true"
+        f"{path}: a source with text: text, id: id, parent: parent, all_negative: true, synthetic: true"
     )
     return 0
 
@@ -233,6 +233,12 @@ def _build(options: argparse.Namespace) -> int:
 
         count = imported.bring_in(path, curation.policy, options.to / votes.FOLDER)
         terminal.say(f"{path}: {count:,} votes are kept")
+    if getattr(curation, options.until, True) is None:
+        what, remedy = (
+            f"has no section `{options.until}`",
+            f"say {options.until}: {{...}}, or leave this verb",
+        )
+        raise InputError(Problem(options.curation, what, "what the stage is to do", remedy))
     way = build(curation, options.to, terminal, options.until, options.runner, options.shard_rows)
     if options.json:
         sys.stdout.write(json.dumps(document(way), ensure_ascii=False) + "\n")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -40,6 +40,8 @@ _OF_PARENT = (
 )
 _OF_PARENT_TOO = (LABEL, SLICE, "by.")
 """Columns, and how their names begin, that say the same of a made row as of its parent."""
+MARK = "~"
+"""Between a parent's id and the kind, in the id of a made row."""
 _MARK = "\0"
 _PLACEHOLDER = rf"\[[A-Z][A-Z0-9_]*\]|{_MARK}"
 _IN_TEXT = re.compile(_PLACEHOLDER)
@@ -64,22 +66,25 @@ class Augment(Spec):
         return value
 
 
-def augment(table: pa.Table, spec: Augment, policy: Policy, cleaning: Clean) -> tuple[pa.Table, Counts]:
+def augment(
+    table: pa.Table, spec: Augment, policy: Policy, cleaning: Clean, deleted: Collection[str] = ()
+) -> tuple[pa.Table, Counts]:
     """The made rows alone, those of one parent together, with the columns of `table`.
 
     Only rows of split `train` that were not made themselves are parents. Which rows are made, and how they
-    read, is a function of (seed, kind, parent's id). cleaning: how `normal` and `changed` come about. What
+    read, is a function of (seed, kind, parent's id). deleted: ids of made rows that are made no more.
+    cleaning: how `normal` and `changed` come about. What
     other stages found in a parent's words (spans, duplicates, suspects) is null: nobody looked for it here.
     """
     import pyarrow as pa
 
     parents, counts = np.flatnonzero(_are_parents(table, spec, policy)), Counter[str]()
-    made = [*_made(table.select(["id", "text"]).take(parents), spec, counts)]
+    made = [*_made(table.select(["id", "text"]).take(parents), spec, {*deleted}, counts)]
     rows = table.take(pa.array([parents[row] for row, *_ in made], pa.int64()))
     texts = pa.array([text for *_, text in made], pa.string())
     copies, _ = clean(pa.table({"text": texts}), cleaning)
     own = {
-        "id": pa.array([f"{id}~{kind}" for _, id, kind, _ in made], pa.string()),
+        "id": pa.array([f"{id}{MARK}{kind}" for _, id, kind, _ in made], pa.string()),
         "parent": pa.array([id for _, id, _, _ in made], pa.string()),
         "synthetic": pa.array([True] * len(made), pa.bool_()),
         **{name: copies.column(name) for name in ("text", "normal", "changed")},
@@ -103,12 +108,14 @@ def _are_parents(table: pa.Table, spec: Augment, policy: Policy) -> np.ndarray:
     return np.asarray(pc.fill_null(may, False))
 
 
-def _made(parents: pa.Table, spec: Augment, counts: Counter[str]) -> Iterator[tuple[int, str, str, str]]:
+def _made(
+    parents: pa.Table, spec: Augment, deleted: Collection[str], counts: Counter[str]
+) -> Iterator[tuple[int, str, str, str]]:
     """(position of the parent, its id, kind, text). A text that reads as its parent is none."""
     ids, texts = (parents.column(name).to_pylist() for name in ("id", "text"))
     for row, (id, text) in enumerate(zip(ids, texts, strict=True)):
         for kind, share in sorted(spec.kinds.items()):
-            if hashed("augment", spec.seed, kind, id) >= share * 2**60:
+            if hashed("augment", spec.seed, kind, id) >= share * 2**60 or f"{id}{MARK}{kind}" in deleted:
                 continue
             disguise = disguised(text, kind, spec.seed, id)
             if collapsed(disguise) == collapsed(text):

@@ -18,12 +18,12 @@ import numpy as np
 
 from train.alone import alone
 from train.curation import audit, between, duplicates, leaks, queue, selection, splits
-from train.curation.augmentation import augment
+from train.curation.augmentation import MARK, augment
 from train.curation.clean import clean
 from train.curation.contract import RowCheck, Violation, figures, gates
 from train.curation.coverage import Coverage
 from train.curation.curation import MADE, Curation
-from train.curation.deleted import deleted_ids
+from train.curation.deleted import deleted_ids, withdrawn
 from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
 from train.curation.gather import gather
 from train.curation.labelling import label
@@ -37,7 +37,8 @@ from train.curation.runner import NATIVE, use
 from train.curation.shards import BUSY, Shard, keep_only, read
 from train.curation.stages import Done, Setting, Stage, columns_of, each, whole
 from train.data.source import content_digest
-from train.errors import TeensafeError
+from train.errors import InputError, Problem, TeensafeError
+from train.files import sweep_parts
 from train.policy import Policy
 from train.terminal import Terminal
 
@@ -108,6 +109,10 @@ def build(
         use(runner)  # before any work: is it there?
     way = Way(curation, Setting(to, runner, terminal))
     with alone(to, BUSY):
+        sweep_parts(to)  # a delivery that a killed build had begun
+        if until == WAY[-1] and curation.full_name in withdrawn(to):
+            what = "was withdrawn, since it held rows that were deleted; its name is not used again"
+            raise InputError(Problem(curation.full_name, what, "a version of its own", "raise `version`"))
         for name in WAY[: WAY.index(until) + 1]:
             _STEPS[name](way, shard_rows) if name == "gather" else _STEPS[name](way)
     return way
@@ -160,17 +165,23 @@ def _dedup(way: Way) -> None:
 
 def _suites(way: Way) -> None:
     curation = way.curation
-    stage = Stage("suites", 1, beside=[[s.digest() for s in curation.suites], curation.dedup.threshold])
+    stage = Stage("suites", 2, beside=_judged_by(curation))
 
     def work(table: Any) -> Any:
-        return leaks.near_suites(table, curation.suites, curation.dedup.threshold)
+        return leaks.near_suites(table, curation.suites, curation.dedup.threshold, curation.clean)
 
     way.done["suites"] = whole(stage, work, ["normal"], way.shards, way.setting)
 
 
+def _judged_by(curation: Curation) -> list[Any]:
+    """What a suite is, and when a text is near one of it, for a stage's key."""
+    suites = [suite.digest() for suite in curation.suites]
+    return [suites, curation.dedup.threshold, curation.clean.model_dump(mode="json")]
+
+
 def _split(way: Way) -> None:
     curation = way.curation
-    stage = Stage("split", 2, curation.data.split, beside=curation.thin)
+    stage = Stage("split", 3, curation.data.split, beside=curation.thin)
 
     def work(table: Any) -> Any:
         return *splits.split(table, curation.data.split, curation.thin), None
@@ -246,7 +257,7 @@ def _label(way: Way) -> None:
     folder = way.setting.of("verdicts")  # beside the stage's shards, which it keeps to itself
     places = {"labellers": {"__all__": {"endpoint", "key_env", "model"}}}
     said = policy.model_dump(mode="json", by_alias=True)
-    stage = Stage("label", 2, spec, hidden=places, beside=said)
+    stage = Stage("label", 3, spec, hidden=places, beside=said)
     spoken_of = way.curation.data.labels
 
     def work(table: Any) -> Any:
@@ -290,12 +301,33 @@ def _augment(way: Way) -> None:
     if spec is None:
         return
     said = curation.policy.model_dump(mode="json", by_alias=True)
+    gone = sorted(id for id in deleted_ids(way.setting.folder) if MARK in id)
     stage = Stage(
-        "augment", 1, spec, ("emoji", "ftfy"), beside=[said, curation.clean.model_dump(mode="json")]
+        "augment", 1, spec, ("emoji", "ftfy"), beside=[said, curation.clean.model_dump(mode="json"), gone]
     )
-    work = partial(augment, policy=curation.policy, cleaning=curation.clean)
+    work = partial(augment, policy=curation.policy, cleaning=curation.clean, deleted=gone)
     made = each(stage, work, way.shards, way.setting, MADE)
-    way.done["augment"] = replace(made, shards=[*way.shards, *made.shards])
+    kept = _apart(way, made.shards)
+    counts = {**made.counts, **{what: n for what, n in kept.counts.items() if n}}
+    way.done["augment"] = replace(made, shards=[*way.shards, *kept.shards], counts=counts)
+
+
+def _apart(way: Way, made: Sequence[Shard]) -> Done:
+    """Made rows as they are delivered: none that reads like what models are judged by."""
+    import pyarrow.compute as pc
+
+    curation, shards = way.curation, way.shards
+    beside = [*_judged_by(curation), *(shard.sha256 for shard in shards)]
+
+    def work(table: Any) -> Any:
+        held = read(shards, ["normal", "split"])
+        held = held.filter(
+            pc.and_(pc.is_valid(held.column("split")), pc.not_equal(held.column("split"), "train"))
+        )
+        texts = held.column("normal").to_pylist()
+        return leaks.apart(table, texts, curation.suites, curation.dedup.threshold, curation.clean)
+
+    return whole(Stage("apart", 1, beside=beside), work, ["normal", "split"], made, way.setting)
 
 
 def _check(way: Way) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from train.curation.counting import SETS
 from train.curation.curation import Curation
 from train.data.delivered import Manifest
 from train.data.split import NAMES
@@ -46,7 +47,8 @@ def changes(manifest: Manifest, previous: Manifest | None) -> str:
     """What differs from the version before, in numbers: rows, positives of each label, and how far people
     agree on it."""
     if previous is None:
-        return f"# {manifest.full_name}\n\nThe first version.\n"
+        said = "It follows no version: nothing is compared, and no test row of another is kept from training."
+        return f"# {manifest.full_name}\n\n{said}\n"
     lines = [f"# {previous.full_name} to {manifest.full_name}", ""]
     for what in ("policy", "contract"):
         then, now = (getattr(m, what) for m in (previous, manifest))
@@ -92,7 +94,7 @@ def _rows(then: Manifest, now: Manifest) -> Iterator[tuple[str, str, int, int]]:
 def _shares(then: Manifest, now: Manifest) -> Iterator[tuple[str, str, str, str]]:
     labels = {label for m in (then, now) for of in m.counts.values() for label in of["labels"]}
     for label in sorted(labels):
-        for split in NAMES:
+        for split in SETS:
             cells = [m.counts.get(split, {}).get("labels", {}).get(label) for m in (then, now)]
             before, after = (f"{c['positive']:,} of {c['known']:,}" if c else "none" for c in cells)
             yield label, split, before, after

@@ -140,6 +140,8 @@ def read_gaps(path: Path) -> list[dict[str, Any]]:
         for gap in found:
             if not {"id", "label", "cause", "harm", "action"} <= gap.keys():
                 raise ValueError
+            if not {"kind", "rows", "filter"} <= gap["action"].keys():
+                raise ValueError
     except (OSError, ValueError, AttributeError, TypeError):
         raise InputError(
             Problem(str(place), "holds no gaps", "a run, or its gaps.json", "teensafe gaps RUN")

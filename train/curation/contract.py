@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from train.curation.coverage import Required
 from train.data.delivered import Gate
@@ -37,6 +38,12 @@ class Retention(Spec):
     """The day by which they are deleted or looked at again, YYYY-MM-DD."""
     contact: str = Field(min_length=1)
     """Who answers requests for deletion."""
+
+    @field_validator("until")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        date.fromisoformat(value)  # its ValueError says what is wrong: data would be kept for ever
+        return value
 
 
 class Contract(Spec):

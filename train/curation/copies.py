@@ -114,10 +114,11 @@ def forget(folder: Path, ids: Collection[str], texts: Collection[str]) -> list[s
     """Remove every queue that shows one of the rows, from what was written every text that says one in other
     words, and every answer about one of the texts; what was done, a line each."""
     done = []
-    for path in sorted(folder.glob(f"{queue.FOLDER}/*/{queue.ROWS}")):
-        if holds(path, ids):
-            shutil.rmtree(path.parent)
-            done.append(f"{path.parent}: removed, since it showed them")
+    for place in sorted(path for path in folder.glob(f"{queue.FOLDER}/*") if path.is_dir()):
+        rows = place / queue.ROWS
+        if not rows.is_file() or holds(rows, ids):  # one that was never finished: nobody knows what it shows
+            done.append(f"{place}: removed, since it {'showed' if rows.is_file() else 'may show'} them")
+            shutil.rmtree(place)
     for path in sorted(folder.glob("produced/*.jsonl")):
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         rest = [line for line in lines if json.loads(line)["parent"] not in ids]

@@ -1,4 +1,5 @@
-"""How many rows, known cells and positive cells there are, by split, label and slice."""
+"""How many rows, known cells and positive cells there are, by set, label and slice. A set is a split's real
+rows, or its synthetic ones: the two share no figure."""
 
 from __future__ import annotations
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 50
 """A slice of more values is no slice but something that people wrote: it is left out."""
+SETS = (*NAMES, *(f"{name}.synthetic" for name in NAMES))
 Tally = Counter[tuple[str, str, str, str, str]]
-"""(split, slice, value, label, rows | known | positive) -> n. Slice and value are "" for all rows, label for
+"""(set, slice, value, label, rows | known | positive) -> n. Slice and value are "" for all rows, label for
 their number."""
 
 
-def tally(table: pa.Table, slices: Mapping[str, str]) -> Tally:
-    """Of a table with `split` and label.<L>. slices: slice -> its column; adds up over tables.
+def tally(table: pa.Table, slices: Mapping[str, str], synthetic: bool = False) -> Tally:
+    """Of a table with `split` and label.<L>. slices: slice -> its column; synthetic: whether its rows are;
+    adds up over tables.
 
     Of a slice with more than MOST_VALUES values only so many are counted as show that it is none.
     """
@@ -47,7 +50,7 @@ def tally(table: pa.Table, slices: Mapping[str, str]) -> Tally:
             counted[label, "positive"] = cell[known] > 0.5
         for (label, what), rows in counted.items():
             n = np.bincount(place[rows], minlength=len(NAMES) * len(values)).reshape(len(NAMES), len(values))
-            for at, where in enumerate(NAMES):
+            for at, where in enumerate(SETS[len(NAMES) :] if synthetic else NAMES):
                 for value, count in zip(values[: MOST_VALUES + 1], n[at].tolist(), strict=False):
                     if count:
                         found[where, name, value, label, what] += count
@@ -55,13 +58,13 @@ def tally(table: pa.Table, slices: Mapping[str, str]) -> Tally:
 
 
 def document(found: Tally) -> dict[str, Any]:
-    """By split: rows; labels {label: {known, positive}}; slices {slice: {value: the same}}."""
+    """By set: rows; labels {label: {known, positive}}; slices {slice: {value: the same}}."""
     values: dict[str, set[str]] = {}
     for _, name, value, _, _ in found:
         values.setdefault(name, set()).add(value)
     crowded = {name for name, those in values.items() if len(those) > MOST_VALUES}
     said: dict[str, Any] = {}
-    for split in NAMES:
+    for split in SETS:
         here = {key[1:]: n for key, n in sorted(found.items()) if key[0] == split}
         if not here:
             continue

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from train.spec import Spec
 
@@ -29,6 +29,12 @@ class Required(Spec):
     """Rows that the label holds for."""
     synthetic: bool = False
     """Whether rows that were written for training count, too."""
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if not (self.known or self.positive):
+            raise ValueError("asks for nothing: say known, positive or both")
+        return self
 
     def __str__(self) -> str:
         place = [f"{name}={value}" for name, value in self.where.items()]

@@ -90,11 +90,11 @@ class Curation(Spec):
 
     @model_validator(mode="after")
     def _refers_to_what_there_is(self) -> Self:
-        if mistakes := [*self._unknown_labels()]:
+        if mistakes := [*self._unknown()]:
             raise ValueError("; ".join(mistakes))
         return self
 
-    def _unknown_labels(self) -> Iterator[str]:
+    def _unknown(self) -> Iterator[str]:
         known = self.policy.labels
         asked = [
             (f"data.sources.{n}.labels", label) for n, s in self.data.sources.items() for label in s.labels
@@ -108,6 +108,9 @@ class Curation(Spec):
         for label in (self.produce.labels if self.produce else None) or ():
             if label in known and known[label].tier == ESCALATED:
                 yield f"produce.labels: '{label}' is of tier 3, of which nothing is written"
+        for quota in self.select.quotas if self.select else ():
+            for name in quota.where.keys() - {*self.data.slices}:
+                yield f"select.quotas: no source has a slice '{name}'"
         for where, label in asked:
             if label not in known:
                 hint = did_you_mean(label, known)

@@ -16,13 +16,13 @@ from typing import Any
 from train.alone import alone
 from train.curation import copies, counting, shards
 from train.curation.copies import holds
-from train.curation.deleted import remember
+from train.curation.coverage import Coverage, Required
+from train.curation.deleted import remember, withdraw
 from train.curation.delivery import CARD, LEFT_OUT, seal, write_file
 from train.curation.people import votes
-from train.data.delivered import MANIFEST, NAMED, File, Part
-from train.data.delivered import read as read_manifest
+from train.data.delivered import MANIFEST, NAMED, File, Gate, Manifest, Part, proven
 from train.errors import InputError, Problem
-from train.files import cache_folder, whole_folder
+from train.files import cache_folder, sweep_parts, whole_folder
 
 
 def forget(folder: Path, ids: Collection[str]) -> list[Path]:
@@ -38,12 +38,14 @@ def forget(folder: Path, ids: Collection[str]) -> list[Path]:
 
 def without(delivery: Path, ids: Collection[str]) -> Path:
     """The next patch version of a delivery, beside it: the same but for the rows of these ids, and those made
-    from them. Nothing else is computed again: a row that was tested on stays one, whoever is gone."""
+    from them. Nothing else is computed again: a row that was tested on stays one, whoever is gone. Whether
+    it still holds all the cells that its contract requires is a gate of its own. Raises InputError where its
+    files are not what its manifest says."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    before = read_manifest(delivery)
+    before = proven(delivery)
     major, minor, patch = before.version.split(".")
     after = before.model_copy(
         update={"version": f"{major}.{minor}.{int(patch) + 1}", "previous": before.full_name}
@@ -52,6 +54,7 @@ def without(delivery: Path, ids: Collection[str]) -> Path:
     target = delivery.parent / after.full_name
     parts: dict[str, Part] = {}
     tally: counting.Tally = Counter()
+    coverage = Coverage(_required(before))
     with whole_folder(target) as folder:
         for name, part in before.parts.items():
             files: dict[Any, File] = {}
@@ -62,9 +65,12 @@ def without(delivery: Path, ids: Collection[str]) -> Path:
                     pc.is_in(table.column("parent"), value_set=wanted),
                 )
                 table = table.filter(pc.invert(gone))
-                tally.update(
-                    counting.tally(table.append_column("split", pa.array([split] * len(table))), part.slices)
+                counted = table.append_column("split", pa.array([split] * len(table), pa.string()))
+                counted = counted.append_column(
+                    "synthetic", pa.array([part.synthetic] * len(table), pa.bool_())
                 )
+                tally.update(counting.tally(counted, part.slices, part.synthetic))
+                coverage.add(counted, part.slices)
                 if len(table):
                     files[split] = write_file(folder, file.path, table)
             if files:
@@ -72,15 +78,44 @@ def without(delivery: Path, ids: Collection[str]) -> Path:
         left = pq.read_table(delivery / LEFT_OUT)
         rest = left.filter(pc.invert(pc.is_in(left.column("id"), value_set=wanted)))
         shards.write(folder / LEFT_OUT, rest)
-        after = after.model_copy(update={"parts": parts, "counts": counting.document(tally)})
-        told = f"Rows were deleted on request. The figures above are those of {before.full_name}, with them."
-        seal(
-            folder,
-            after,
-            before,
-            f"{(delivery / CARD).read_text(encoding='utf-8')}\n## {after.version}\n\n{told}\n",
+        after = after.model_copy(
+            update={
+                "parts": parts,
+                "counts": counting.document(tally),
+                "stages": before.stages | {"required": coverage.document()},
+                "gates": tuple(_gates(before, coverage)),
+            }
         )
+        told = f"Rows were deleted on request. The figures above are those of {before.full_name}, with them."
+        card = (delivery / CARD).read_text(encoding="utf-8")
+        card = card.replace(before.full_name, after.full_name)  # how a recipe names it
+        card = card.replace(f" {before.version}\n", f" {after.version}\n", 1)  # its title
+        seal(folder, after, before, f"{card}\n## {after.version}\n\n{told}\n")
     return target
+
+
+def _patched(delivery: Path, ids: Collection[str]) -> str:
+    """`without`, where the delivery is as it was made; what was done. A deletion waits for no repair."""
+    try:
+        patch = without(delivery, ids)
+    except InputError:
+        return f"{delivery.name}: its files are not what its manifest says, so nothing is made of it"
+    broken = [f"{gate.gate}: {gate.found}" for gate in proven(patch).gates if not gate.held]
+    worse = f"; it does not keep its contract any more ({'; '.join(broken)})" if broken else ""
+    return f"{patch.name}: {delivery.name} without them{worse}"
+
+
+def _required(manifest: Manifest) -> list[Required]:
+    said = manifest.stages.get("required", [])
+    return [Required.model_validate({k: v for k, v in one.items() if k != "has"}) for one in said]
+
+
+def _gates(before: Manifest, coverage: Coverage) -> Iterator[Gate]:
+    """Those of a delivery, but for what is required of its rows: that is asked again."""
+    short = "; ".join(map(str, coverage.shortfalls()))
+    for gate in before.gates:
+        broken = gate.gate == "required" and short
+        yield gate.model_copy(update={"held": False, "found": short}) if broken else gate
 
 
 def deliveries(folder: Path) -> Iterator[Path]:
@@ -106,6 +141,8 @@ def delete(folder: Path, ids: Collection[str]) -> list[str]:
         what = "holds neither work nor deliveries"
         raise InputError(Problem(str(folder), what, "the DIR of `teensafe data build --to DIR`"))
     with alone(folder, shards.BUSY):
+        for place in (folder, *folder.glob("work/*"), *folder.glob("queue/*"), folder / "produced"):
+            sweep_parts(place)  # what a killed build had begun may hold them, too
         remember(folder, ids)
         return _removed(folder, ids)
 
@@ -127,7 +164,8 @@ def _removed(folder: Path, ids: Collection[str]) -> list[str]:
         newest[path.name.rpartition("@")[0]] = path
     for path in held:
         if path in newest.values():
-            done.append(f"{without(path, gone).name}: {path.name} without them")
+            done.append(_patched(path, gone))
+        withdraw(folder, path.name)
         shutil.rmtree(path)
         done.append(f"{path.name}: withdrawn and removed, since it held them")
     if votes.forget(folder / votes.FOLDER, ids):

@@ -25,7 +25,7 @@ from train.curation.card import card, changes
 from train.curation.contract import Contract
 from train.curation.curation import Curation
 from train.curation.shards import ROW_GROUP, Shard, read
-from train.data.delivered import MANIFEST, File, Gate, Manifest, Part
+from train.data.delivered import MANIFEST, File, Gate, Manifest, Part, proven
 from train.data.delivered import read as read_manifest
 from train.data.split import NAMES
 from train.errors import InputError, Problem
@@ -64,6 +64,8 @@ def deliver(shards: Sequence[Shard], said: Said, folder: Path) -> Path:
     Raises InputError where that version is there with other content, or the previous one is not there.
     """
     target = folder / said.curation.full_name
+    if target.is_dir() and not any(target.iterdir()):
+        target.rmdir()  # somebody made room for it
     previous = _previous(said.curation, folder)
     if not target.exists():
         with whole_folder(target) as part:
@@ -71,7 +73,7 @@ def deliver(shards: Sequence[Shard], said: Said, folder: Path) -> Path:
         return target
     with TemporaryDirectory(dir=folder, prefix=".deliver.", suffix=".part") as part:
         made = _fill(Path(part), shards, said, previous)
-    if made.sha256 != read_manifest(target).sha256:
+    if made.sha256 != proven(target).sha256:
         what = "is delivered already, with other content"
         raise InputError(
             Problem(
@@ -85,7 +87,7 @@ def deliver(shards: Sequence[Shard], said: Said, folder: Path) -> Path:
 
 
 def _previous(curation: Curation, folder: Path) -> Manifest | None:
-    return None if curation.previous is None else read_manifest(folder / curation.previous)
+    return None if curation.previous is None else read_manifest(folder / curation.previous, gates=False)
 
 
 def _fill(part: Path, shards: Sequence[Shard], said: Said, previous: Manifest | None) -> Manifest:
@@ -103,7 +105,12 @@ def _fill(part: Path, shards: Sequence[Shard], said: Said, previous: Manifest | 
         others={},
         counts=counting.document(written.tally),
         agreement={one["label"]: one for one in said.found.get("agree", ()) if one["slice"] is None},
-        stages={**said.stages, "sources": dict(said.sources), "left_out": dict(written.left_out)},
+        stages={
+            **said.stages,
+            "sources": dict(said.sources),
+            "left_out": dict(written.left_out),
+            "required": [*said.coverage],
+        },
         gates=said.gates,
         llm=said.found.get("label", {}),
         retention=contract.retention.model_dump(),
@@ -145,7 +152,7 @@ def frozen_ids(folder: Path, previous: str | None) -> frozenset[str]:
 
     if previous is None:
         return frozenset()
-    manifest = read_manifest(folder / previous)
+    manifest = read_manifest(folder / previous, gates=False)
     files = [part.files["test"].path for part in manifest.parts.values() if "test" in part.files]
     tables = [pq.read_table(folder / previous / path, columns=["id"]) for path in files]
     return frozenset(id for table in tables for id in table.column("id").to_pylist())
@@ -184,7 +191,9 @@ def write_data(shards: Sequence[Shard], folder: Path) -> Written:
                     left.add(gone)
                     left_out.setdefault(source, Counter()).update(gone.column("left_out").to_pylist())
                     kept = table.filter(pc.is_valid(table.column("split")))
-                    tally.update(counting.tally(kept, slices(kept)))
+                    tally.update(
+                        counting.tally(kept, slices(kept), pc.any(kept.column("synthetic")).as_py() or False)
+                    )
                     part.add(kept)
             if part.files:
                 parts[source] = part.said()

@@ -5,6 +5,7 @@ Rows that were deleted on request are left out here, before anything else sees t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
@@ -30,11 +31,13 @@ class Gathered(Spec):
     split: Split = Split()
     """Shares of the four splits; a source's own division is honoured."""
     sources: dict[str, Source] = Field(min_length=1)
-    """Files and what their columns say, as in a recipe."""
+    """Files and what their columns say, as in a recipe; a source's name is a folder of the delivery."""
 
     @model_validator(mode="after")
-    def _is_no_mixture(self) -> Gathered:
+    def _can_be_delivered(self) -> Gathered:
         for name, source in self.sources.items():
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise ValueError(f"sources.{name}: a name is of letters, digits, - and _")
             if source.share or source.rows or source.max_repeats:
                 raise ValueError(f"sources.{name}: share, rows and max_repeats belong to a recipe")
         return self
@@ -58,7 +61,7 @@ def gather(
     source = data.sources[name]
     begin(folder)
     schema = _schema(data, labels)
-    gone = frozenset(id for id in deleted if id.startswith(f"{name}:"))
+    gone = frozenset(id for id in deleted if source.parent or id.startswith(f"{name}:"))
     said = source.model_dump(mode="json", exclude={"path"})
     forms = [[claim, source.table(path).format] for claim, path in source.paths().items()]
     made_of = key(VERSION, name, said, forms, content_digest(source), sorted(gone), schema.to_string(), rows)
@@ -68,7 +71,8 @@ def gather(
             return [shard for shard in shards if shard], before["left_out"]
     reading = read(name, source, gone)
     made = []
-    for number, chunk in enumerate(_chunks(reading, rows)):
+    rest = (example for example in reading if example.parent not in gone)
+    for number, chunk in enumerate(_chunks(rest, rows)):
         called = f"{name}-{number:05d}"
         shard = finished(folder, called, key(made_of, called))
         made.append(shard or commit(folder, called, key(made_of, called), _table(chunk, source, schema), {}))
@@ -104,7 +108,7 @@ def _table(examples: list[Example], source: Source, schema: pa.Schema) -> pa.Tab
         "group": [example.group for example in examples],
         "licence": [source.licence] * n,
         "claim": [example.split for example in examples],
-        "parent": [None] * n,
+        "parent": [example.parent for example in examples],
         "text": [example.text for example in examples],
         "synthetic": [source.synthetic] * n,
         "conversation": [source.turns is not None] * n,

@@ -111,13 +111,12 @@ def produce(
 
 
 def write(made: Sequence[Made], path: Path) -> None:
-    """JSONL for a source with `text: text, id: id, group: group`; a paraphrase is of its parent's group."""
+    """JSONL for a source with `text: text, id: id, parent: parent`: a paraphrase is where its parent is."""
     lines = [
         json.dumps(
             {
                 "id": one.id,
                 "text": one.text,
-                "group": one.parent or one.id,
                 "near": one.label,
                 "topic": one.topic,
                 "language": one.language,

@@ -4,12 +4,13 @@ It holds texts, since people have to read them, and is for its owner only."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.curation.people import label_studio, sheet
 from train.curation.shards import begin, note, noted
-from train.files import canonical_json, json_text, make_folder, whole_file, write_text
+from train.files import canonical_json, json_text, make_folder, sha256_file, whole_file, write_text
 from train.policy import Policy
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 FOLDER = "queue"
 """Beside the deliveries."""
+SHEET = "queue.csv"
 ROWS = "rows.parquet"
 """id, rank, and why and with what chance a row was taken; it is written last: a queue without it is none."""
 
@@ -43,10 +45,11 @@ def write(
 ) -> None:
     """drawn: row, id, rank, and what else is told of each, by whoever has kept back what may not be seen;
     texts: id and text of all rows, in its order. asks, where it is among what is told: the labels that a row
-    is asked about, else it is all."""
+    is asked about, else it is all. A queue that is there and was written into since is kept beside it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    _set_aside(folder)
     make_folder(folder, mode=0o700)
     (folder / ROWS).unlink(missing_ok=True)
     names = dict.fromkeys(["row", "id", "rank", *(drawn[0] if drawn else ())])
@@ -61,9 +64,22 @@ def write(
     filled, _ = sheet.sheet(rows, labels, policy, round_, send_escalated=True)
     write_text(folder / "tasks.json", json_text(tasks), private=True)
     write_text(folder / "interface.xml", label_studio.interface(labels, policy, some), private=True)
-    write_text(folder / "queue.csv", filled, private=True)
+    write_text(folder / SHEET, filled, private=True)
     with whole_file(folder / ROWS, private=True) as part:
-        pq.write_table(pa.table({name: [_plain(v) for v in values] for name, values in told.items()}), part)
+        table = pa.table({name: [_plain(v) for v in values] for name, values in told.items()})
+        pq.write_table(table.replace_schema_metadata({SHEET: sha256_file(folder / SHEET)}), part)
+
+
+def _set_aside(folder: Path) -> None:
+    """Rename a queue whose sheet somebody has begun to fill in: their work is nobody's to overwrite."""
+    import pyarrow.parquet as pq
+
+    if not (folder / ROWS).is_file() or not (folder / SHEET).is_file():
+        return
+    made = (pq.read_schema(folder / ROWS).metadata or {}).get(SHEET.encode(), b"").decode()
+    if sha256_file(folder / SHEET) != made:
+        number = next(n for n in count(1) if not folder.with_name(f"{folder.name}-filled-{n}").exists())
+        folder.rename(folder.with_name(f"{folder.name}-filled-{number}"))
 
 
 def _plain(value: Any) -> Any:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from train.curation.rows import Counts
 
 Thinning = Literal["none", "exact", "near"]
-READS = ("id", "source", "group", "claim", "cluster", "duplicate_of", "near_suite")
+READS = ("id", "parent", "source", "group", "claim", "cluster", "duplicate_of", "near_suite")
 """Columns beside label.<L> that `split` reads."""
+MADE_OF_HELD_OUT = "made of a row that is held out"
 REPEATED = "says what an earlier row of its source says"
 
 
@@ -34,13 +35,17 @@ def split(table: pa.Table, spec: Split, thinning: Thinning) -> tuple[pa.Table, C
     thinning: of rows of one source that are exact (or near) duplicates the first stays, and its cells are the
     means of what they know. Duplicates of other sources stay: recipes unite equal texts, and each source's
     figures are its own. A row that its group or cluster ties to a more held-out split that it may not enter
-    is left out.
+    is left out. A row that was made of another is of its group, and left out where that is held out.
     """
     import pyarrow as pa
 
     from train.curation.rows import LABEL, coded
 
     names, group = coded(table.column("group"))
+    row = {id: at for at, id in enumerate(table.column("id").to_pylist())}
+    parents = [row.get(parent, -1) for parent in table.column("parent").to_pylist()]
+    made = np.array(parents) >= 0
+    group[made] = group[np.array(parents)[made]]
     _, source = coded(table.column("source"))
     _, cluster = coded(table.column("cluster"))
     claim = np.asarray(table.column("claim").to_numpy(zero_copy_only=False))
@@ -48,12 +53,13 @@ def split(table: pa.Table, spec: Split, thinning: Thinning) -> tuple[pa.Table, C
     reason = np.where(tied, level, np.int8(0))
     near = np.asarray(table.column("near_suite").to_numpy(zero_copy_only=False), dtype=object)
     leaks = (level == 0) & table.column("near_suite").is_valid().to_numpy() & (reason == 0)
+    held = made & (level > 0)
 
     same = _same(table, cluster, thinning)
     unit = joined(group, cluster, len(names))[group]
     labels = [name for name in table.column_names if name.startswith(LABEL)]
     cells = np.column_stack([np.asarray(table.column(name), dtype=np.float32) for name in labels])
-    kept = np.flatnonzero((reason == 0) & ~leaks)
+    kept = np.flatnonzero((reason == 0) & ~leaks & ~held)
     twins = unite(same[kept] * (int(source.max(initial=0)) + 1) + source[kept], cells[kept])
     stays = np.zeros(len(source), dtype=bool)
     stays[kept[twins.first]] = True
@@ -61,6 +67,7 @@ def split(table: pa.Table, spec: Split, thinning: Thinning) -> tuple[pa.Table, C
     why = np.array(ASIDE, dtype=object)[reason]
     why[(reason == 0) & ~stays] = REPEATED
     why[leaks] = [f"near a text of {suite}" for suite in near[leaks]]
+    why[held] = MADE_OF_HELD_OUT
     why[stays] = None
     where = np.array(NAMES, dtype=object)[level]
     where[~stays] = None

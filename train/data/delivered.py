@@ -21,12 +21,14 @@ from pydantic import Field, ValidationError
 from train.data.split import NAMES
 from train.document import Node, did_you_mean
 from train.errors import InputError, Problem
-from train.files import canonical_json, sha256_bytes
+from train.files import canonical_json, sha256_bytes, sha256_file
 from train.spec import Spec
 
 MANIFEST = "manifest.json"
 BESIDE = ("delivered", "part", "share", "rows", "max_repeats")
 """What a recipe may say of a delivered source; all else is the manifest's."""
+POLICY = ("name", "version")
+"""What a recipe's policy and a delivery's have in common; limits are the recipe's own."""
 AGAIN = "take the delivery again from whoever made it, or build it again"
 NAMED = re.compile(r"[a-z0-9][a-z0-9._-]*@\d+\.\d+\.\d+")
 
@@ -75,7 +77,7 @@ class Manifest(Spec):
     others: dict[str, str]
     """Every other file of the delivery -> its sha256."""
     counts: dict[str, Any]
-    """Rows, known and positive cells by split, label and slice."""
+    """Rows, known and positive cells by split (of synthetic rows: `train.synthetic`, ...), label, slice."""
     agreement: dict[str, Any] = Field(default_factory=dict)
     """Label -> Krippendorff's alpha of the votes behind its cells, with its interval; see train/curation."""
     stages: dict[str, Any]
@@ -99,10 +101,11 @@ class Manifest(Spec):
         return f"{self.name}@{self.version}"
 
 
-def read(folder: Path) -> Manifest:
+def read(folder: Path, gates: bool = True) -> Manifest:
     """The manifest of a delivery, proven: it is whole, its gates hold, its files have the size stated.
 
-    What they contain is proven when they are read (`Source.sha256`). Raises InputError.
+    What they contain is proven when they are read (`Source.sha256`). gates: false for what does not train on
+    it: another delivery may follow one whose gates do not hold. Raises InputError.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -128,7 +131,7 @@ def read(folder: Path) -> Manifest:
             "a delivery that keeps its gates",
         )
         for gate in manifest.gates
-        if not gate.held
+        if gates and not gate.held
     ]
     for part in manifest.parts.values():
         for file in part.files.values():
@@ -136,6 +139,21 @@ def read(folder: Path) -> Manifest:
             if not place.is_file() or place.stat().st_size != file.bytes:
                 what = "is missing" if not place.is_file() else f"has {place.stat().st_size:,} bytes"
                 problems.append(Problem(str(place), what, f"a file of {file.bytes:,} bytes", AGAIN))
+    if problems:
+        raise InputError(problems)
+    return manifest
+
+
+def proven(folder: Path) -> Manifest:
+    """The manifest of a delivery of which every file is what it says, byte for byte: for whoever vouches for
+    the files anew, as another delivery or as the same one. Raises InputError."""
+    manifest = read(folder, gates=False)
+    files = {file.path: file.sha256 for part in manifest.parts.values() for file in part.files.values()}
+    problems = [
+        Problem(str(folder / path), "its content is not what the delivery's manifest says", "", AGAIN)
+        for path, digest in (files | manifest.others).items()
+        if not (folder / path).is_file() or sha256_file(folder / path) != digest
+    ]
     if problems:
         raise InputError(problems)
     return manifest
@@ -154,9 +172,8 @@ def in_place(tree: Node, problems: list[Problem]) -> Node:
     for name, source in tree.section("data", "sources").items():
         section = source.section()
         if "delivered" in section and "path" not in section:
-            resolved = _resolved(
-                name, source, str((version := tree.get("policy", "version")) and version.value), problems
-            )
+            policy = {key: said.value for key in POLICY if (said := tree.get("policy", key))}
+            resolved = _resolved(name, source, policy, problems)
             sources = {**tree.section("data", "sources"), name: resolved}
             data = {
                 **tree.section("data"),
@@ -168,15 +185,19 @@ def in_place(tree: Node, problems: list[Problem]) -> Node:
     return tree
 
 
-def _resolved(name: str, source: Node, policy: str, problems: list[Problem]) -> Node:
+def _resolved(name: str, source: Node, policy: Mapping[str, Any], problems: list[Problem]) -> Node:
     section = source.section()
     named = section["delivered"]
     broken = replace(source, broken=True)
+    if not isinstance(named.value, str) or (not NAMED.fullmatch(named.value) and _is_no_path(named.value)):
+        what = f"data.sources.{name}.delivered: names no delivery"
+        problems.append(Problem(named.where, what, "NAME@MAJOR.MINOR.PATCH, such as public@1.0.0, or a path"))
+        return broken
     for key in [key for key in section if key not in BESIDE]:
         what = f"data.sources.{name}.{key}: the delivery says it"
         problems.append(Problem(section[key].where, what, f"nothing beside {', '.join(BESIDE)}"))
     try:
-        folder = place(str(named.value), named.folder)
+        folder = place(named.value, named.folder)
         manifest = read(folder)
     except InputError as error:
         problems += [
@@ -194,14 +215,19 @@ def _resolved(name: str, source: Node, policy: str, problems: list[Problem]) -> 
         expected = f"one of {', '.join(manifest.parts)}"
         problems.append(Problem(named.where, what, f"part: {expected}", did_you_mean(part, manifest.parts)))
         return broken
-    if policy != manifest.policy["version"]:
-        version = manifest.policy["version"]
-        what = f"data.sources.{name}: {manifest.full_name} was labelled under policy {version}"
+    under, ours = (" ".join(str(of.get(key)) for key in POLICY) for of in (manifest.policy, policy))
+    if under != ours:
+        what = f"data.sources.{name}: {manifest.full_name} was labelled under policy {under}"
         problems.append(
-            Problem(named.where, what, f"{policy}, the recipe's", "a version built under this policy")
+            Problem(named.where, what, f"{ours}, the recipe's", "a version built under this policy")
         )
         return broken
     return _node(stated(folder, manifest, part) | {k: section[k] for k in BESIDE[2:] if k in section}, named)
+
+
+def _is_no_path(name: str) -> bool:
+    """Whether somebody meant NAME@VERSION and wrote half of it: nothing in it tells of folders."""
+    return not name or ("/" not in name and not name.startswith(("~", ".")))
 
 
 def stated(folder: Path, manifest: Manifest, part: str) -> dict[str, Any]:

@@ -203,7 +203,8 @@ class Reading(Iterator[Example]):
         group = keys[0] or "" if source.delivered else _group(name, text, keys)
         "".join((own or "", group, *slices.values())).encode()
         claim = self._claims[_same(row.get(source.split.column))] if source.split else ANY
-        return Example(self._id(own or ""), group, text, labels, name, slices, claim)
+        parent = plain(row.get(source.parent)) if source.parent else None
+        return Example(self._id(own or ""), group, text, labels, name, slices, claim, parent or None)
 
     def _id(self, own: str) -> str:
         return own if self._source.delivered else f"{self._name}:{own}"

@@ -99,6 +99,9 @@ class Source(Spec):
     pair: tuple[str, str] | None = None
     """Columns with a row's own key and that of its contrast; the two stay in one split, and so do all that
     pairs join one after another. Or say `group`."""
+    parent: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Column with the whole id (SOURCE:ID) of the row that a row was made of, if of any: in a curation it is
+    in its parent's split or none, and deleted with it."""
     split: SplitColumn | None = None
     """The source's own split column; default: data.split."""
     aggregate: Aggregate | None = None
@@ -214,6 +217,8 @@ class Source(Spec):
             yield "id", self.id
         yield from (("group", column) for column in several(self.group))
         yield from (("pair", column) for column in self.pair or ())
+        if self.parent is not None:
+            yield "parent", self.parent
         if self.split:
             yield "split", self.split.column
         if self.aggregate:

@@ -4,6 +4,7 @@ which of them may leave this machine."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,11 +16,22 @@ GOLD_SPLITS = ("dev", "calibration")
 """Test rows are opened once, for models, and judge no labeller."""
 
 
+class Chosen(NamedTuple):
+    """fill, gold: positions, ascending. own: bool [gold, L], rows that were drawn for a label; others of its
+    gold rows were drawn for what else they carry. odds: float [L], the odds of a positive among all rows that
+    gold is drawn from, to those among its own: of a rare label far below 1."""
+
+    fill: np.ndarray
+    gold: np.ndarray
+    own: np.ndarray
+    odds: np.ndarray
+
+
 def chosen(
     ids: np.ndarray, split: np.ndarray, real: np.ndarray, cells: np.ndarray, spec: Labelling
-) -> tuple[np.ndarray, np.ndarray]:
-    """(rows to fill, gold rows), positions ascending. ids, split: str [n]; real: bool [n]; cells: float
-    [n, L] of the labels that are asked for, NaN unknown.
+) -> Chosen:
+    """Rows to fill, and gold rows. ids, split: str [n]; real: bool [n]; cells: float [n, L] of the labels
+    that are asked for, NaN unknown.
 
     Which rows is a function of (seed, id): one row more in the data moves nobody. Synthetic rows are neither:
     how well a model judges texts that were written to be clear says nothing of how well it judges others.
@@ -28,12 +40,17 @@ def chosen(
     unknown = np.flatnonzero((split == "train") & real & np.isnan(cells).any(axis=1))
     fill = unknown[np.argsort(order[unknown], kind="stable")][: spec.rows]
     held = np.isin(split, GOLD_SPLITS) & real
-    gold: set[int] = set()
+    own, odds = np.zeros(cells.shape, dtype=bool), np.ones(cells.shape[1])
     for column in range(cells.shape[1]):
+        share = []
         for side in (cells[:, column] > 0.5, cells[:, column] < 0.5):
             rows = np.flatnonzero(held & side)
-            gold |= {*rows[np.argsort(order[rows], kind="stable")][: spec.gold].tolist()}
-    return np.sort(fill), np.array(sorted(gold), dtype=np.int64)
+            drawn = rows[np.argsort(order[rows], kind="stable")][: spec.gold]
+            own[drawn, column] = True
+            share.append(len(drawn) / max(len(rows), 1))
+        odds[column] = share[1] / share[0] if min(share) else 1.0
+    gold = np.flatnonzero(own.any(axis=1))
+    return Chosen(np.sort(fill), gold, own[gold], odds)
 
 
 def escalated(labels: Sequence[str], cells: np.ndarray, policy: Policy, cautious: bool = True) -> np.ndarray:

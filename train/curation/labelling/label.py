@@ -56,7 +56,7 @@ def label(
 
     asked_for = list(spec.labels or labels)
     cells, ids, group = cells_of(asked_for), column("id"), column("group")
-    fill, gold = chosen(ids, column("split"), ~column("synthetic").astype(bool), cells, spec)
+    fill, gold, own, odds = chosen(ids, column("split"), ~column("synthetic").astype(bool), cells, spec)
     all_labels = rows.labels(table)
     here = kept_here(all_labels, cells_of(all_labels), policy, (column("cluster"), group))
     ledger = Ledger(folder / "ledger.jsonl", spec.budget)
@@ -72,7 +72,7 @@ def label(
     try:
         tried = said_of(gold, spec.labellers)
         judgements, found = _judged(
-            tried, asked_for, cells[gold], ids[gold], group[gold], column("language")[gold], spec
+            tried, asked_for, cells[gold], own, odds, ids[gold], group[gold], column("language")[gold], spec
         )
         useful = [name for name, its in judgements.items() if any(one.accepted for one in its)]
         used = said_of(fill, useful)
@@ -101,22 +101,27 @@ def _judged(
     tried: Mapping[str, Said],
     labels: Sequence[str],
     cells: np.ndarray,
+    own: np.ndarray,
+    odds: np.ndarray,
     ids: np.ndarray,
     group: np.ndarray,
     language: np.ndarray,
     spec: Labelling,
 ) -> tuple[dict[str, list[Judgement]], dict[str, Any]]:
-    """(a judgement a label, by labeller; what is told of it), on gold rows. cells: float [n, L]; ids, group,
-    language: str [n]."""
+    """(a judgement a label, by labeller; what is told of it), on gold rows. cells: float [n, L]; own, odds:
+    as in `Chosen`; ids, group, language: str [n]."""
     judgements: dict[str, list[Judgement]] = {name: [] for name in tried}
     judged: list[dict[str, Any]] = []
     agree: list[dict[str, Any]] = []
     logits = {name: said.logits for name, said in tried.items()}
     for position, label in enumerate(labels):
-        known = ~np.isnan(cells[:, position])
+        known = own[:, position]
         target, groups, spoken = cells[known, position].astype(np.float64), group[known], language[known]
         for name, said in logits.items():
-            one = judge(target, said[known, position], groups.astype(str), spoken.astype(str), spec.accept)
+            heard = said[known, position]
+            one = judge(
+                target, heard, groups.astype(str), spoken.astype(str), spec.accept, float(odds[position])
+            )
             judgements[name].append(one)
             judged.append({"labeller": name, "label": label, **one.found})
         if len(tried) > 1:

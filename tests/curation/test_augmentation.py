@@ -74,11 +74,11 @@ def test_no_made_row_reads_like_what_models_are_judged_by(tmp_path: Path) -> Non
         "schema: 1\nname: disguised\nabout: made up\nsources:\n  en: {path: suite.jsonl, text: t, id: n,"
         " licence: MIT, all_negative: true, split: {column: split, map: {test: test}}}\n"
     )
-    assert not {*made("1.1.0", "suites: [suite.yaml]\n").values()} & {*texts[:5]}
+    assert not {*made("1.1.0", "suites: [suite.yaml]\nprevious: none\n").values()} & {*texts[:5]}
     with (tmp_path / "in/forum.jsonl").open("a") as stream:
         for i, text in enumerate(text for id, text in before.items() if id.endswith("typos")):
             stream.write(json.dumps({"n": 9000 + i, "t": text, "h": 1, "author": f"z{i}"}) + "\n")
-    after = made("1.2.0")
+    after = made("1.2.0", "previous: none\n")
     others = {
         row["text"]
         for split in ("dev", "calibration", "test")

@@ -218,6 +218,7 @@ def test_a_test_row_stays_one(tmp_path: Path) -> None:
         (CONTRACT.replace("text: string", "text: double"), "fields: .* text is string, not double"),
         (CONTRACT + "longest: 20\n", "longest: .* a text of more than 20 characters"),
         (CONTRACT + "alpha: {hate: 0.6}\n", "alpha: hate: no votes are known; 0.6 is asked for"),
+        (CONTRACT.replace("2030-01-01", "2020-01-01"), "retention: .* looked at again, by 2020-01-01"),
         (CONTRACT + "max_unsure_language: 0\n", "max_unsure_language: .* rows whose language is und"),
     ],
 )
@@ -234,10 +235,11 @@ def test_a_contract_that_is_not_kept(tmp_path: Path, contract: str, said: str) -
 def test_what_nobody_measured_is_not_kept(tmp_path: Path) -> None:
     asked = CONTRACT + "max_suspects: 0.9\n"
     path = written(tmp_path / "in", CURATION + "audit: null\n", asked)
-    with pytest.raises(GateBroken, match="max_suspects: no label was audited"):
+    with pytest.raises(GateBroken, match="max_suspects: harassment, hate: judged in no source"):
         made(path, tmp_path / "to")
     path.write_text(CURATION)
-    assert made(path, tmp_path / "to").delivery
+    with pytest.raises(GateBroken, match="max_suspects: harassment: judged in no source"):
+        made(path, tmp_path / "to")  # nobody could rank it: its labels are drawn by lot
 
 
 @pytest.mark.parametrize(
@@ -335,3 +337,30 @@ with alone(Path(sys.argv[1]), ""):
         assert main(["data", "delete", "--to", str(to), "--id", "forum:1"]) == 1
         other.kill()
     made(path, to, until="gather")
+
+
+@pytest.mark.parametrize(
+    ("version", "previous", "said"),
+    [
+        ("1.1.0", None, "previous: toy@1.0.0, so that its test rows stay test rows"),
+        ("1.1.0", "toy@1.0.7", "toy@1.0.7 is not in"),
+        ("0.9.0", "toy@1.0.0", "toy@1.0.0 is no earlier version"),
+        ("1.1.0", "latest", "nor `none`"),
+    ],
+)
+def test_a_version_speaks_of_the_one_before(
+    whole: tuple[Path, Path], version: str, previous: str | None, said: str, tmp_path: Path
+) -> None:
+    """Forgotten, its test rows would be trained on, and nothing would say so."""
+    path = written(tmp_path)
+    stated = f"\nprevious: {previous}" if previous else ""
+    path.write_text(CURATION.replace("version: 1.0.0", f"version: {version}{stated}"))
+    with pytest.raises(InputError, match=said):
+        made(path, whole[1].parent, until="split")
+
+
+def test_a_version_may_follow_none(whole: tuple[Path, Path], tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_text(CURATION.replace("version: 1.0.0", "version: 3.0.0\nprevious: none"))
+    assert load(path).follows is None
+    made(path, whole[1].parent, until="split")

@@ -97,7 +97,8 @@ def test_a_paraphrase_stays_with_its_parent(own: Path) -> None:
     (own / "in/contract.yaml").write_text(CONTRACT)
 
     def built(version: str, seed: int) -> Path:
-        said = CURATION.replace("1.0.0", version).replace("seed: 3", f"seed: {seed}")
+        stated = f"version: {version}\nprevious: none"
+        said = CURATION.replace("version: 1.0.0", stated).replace("seed: 3", f"seed: {seed}")
         path.write_text(said.replace("    forum:", f"    {source}\n    forum:"))
         delivery = build(load(path), to, QUIET).delivery
         assert delivery

@@ -24,7 +24,7 @@ from train.curation.contract import RowCheck, Violation, figures, gates
 from train.curation.coverage import Coverage
 from train.curation.curation import MADE, Curation
 from train.curation.deleted import deleted_ids, withdrawn
-from train.curation.delivery import Said, deliver, frozen_ids, slices, source_of
+from train.curation.delivery import Said, deliver, frozen_ids, must_follow, slices, source_of
 from train.curation.gather import gather
 from train.curation.labelling import label
 from train.curation.labelling.chosen import escalated
@@ -113,6 +113,8 @@ def build(
         if until == WAY[-1] and curation.full_name in withdrawn(to):
             what = "was withdrawn, since it held rows that were deleted; its name is not used again"
             raise InputError(Problem(curation.full_name, what, "a version of its own", "raise `version`"))
+        if until in WAY[WAY.index("split") :]:
+            must_follow(curation, to)
         for name in WAY[: WAY.index(until) + 1]:
             _STEPS[name](way, shard_rows) if name == "gather" else _STEPS[name](way)
     return way
@@ -187,7 +189,7 @@ def _split(way: Way) -> None:
         return *splits.split(table, curation.data.split, curation.thin), None
 
     way.done["split"] = whole(stage, work, [*splits.READS, "label."], way.shards, way.setting)
-    frozen = frozen_ids(way.setting.folder, curation.previous) - deleted_ids(way.setting.folder)
+    frozen = frozen_ids(way.setting.folder, curation.follows) - deleted_ids(way.setting.folder)
     if found := [*leaks.crossings(read(way.shards, leaks.READS), frozen)]:
         raise GateBroken(found)
 
@@ -341,7 +343,7 @@ def _check(way: Way) -> None:
         table = table.filter(pc.is_valid(table.column("split")))
         rows.add(table)
         coverage.add(table, slices(table))
-    frozen = frozen_ids(way.setting.folder, way.curation.previous) - deleted_ids(way.setting.folder)
+    frozen = frozen_ids(way.setting.folder, way.curation.follows) - deleted_ids(way.setting.folder)
     way.violations = [
         *leaks.crossings(read(way.shards, leaks.READS), frozen),  # again: stages since then have added rows
         *rows.violations(),
@@ -358,6 +360,7 @@ def _measured(way: Way) -> dict[str, Any]:
     agreed = way.done["agree"].found
     audited = way.done["audit"].counts if "audit" in way.done else {}
     return {
+        "labels": way.curation.data.labels,
         "alpha": {one["label"]: one for one in agreed if one["slice"] is None},
         "suspects": {
             name.removeprefix("suspects."): (n, audited[f"judged.{name.removeprefix('suspects.')}"])

@@ -157,12 +157,17 @@ def _says_something(text: Any) -> Any:
 
 
 def figures(contract: Contract, said: Mapping[str, Any]) -> Iterator[Violation]:
-    """What the figures of stages break. said: alpha {label: {low, n}}, suspects {label: {suspects, decided}},
-    contradictions {texts, contradicting}, language {und, rows}; what was not measured is not there.
+    """What the figures of stages, and the calendar, break. said: labels that sources speak of; alpha {label:
+    {low, n}}, suspects {label: {suspects, decided}}, contradictions {texts, contradicting}, language {und,
+    rows}; what was not measured is not there.
 
     What the contract asks for and nobody measured breaks it: a label's agreement without votes, suspects
     without an audit.
     """
+    if date.today().isoformat() > contract.retention.until:
+        yield Violation(
+            "retention", f"they were to be deleted, or looked at again, by {contract.retention.until}", 1
+        )
     for label, least in contract.alpha.items():
         measured = said.get("alpha", {}).get(label)
         low = measured and measured["low"]
@@ -172,9 +177,10 @@ def figures(contract: Contract, said: Mapping[str, Any]) -> Iterator[Violation]:
                 found = "too few votes for an interval" if low is None else f"alpha is at least {low:.3f}"
             yield Violation("alpha", f"{label}: {found}; {least:g} is asked for", 1)
     if contract.max_suspects is not None:
-        if not said.get("suspects"):
-            yield Violation("max_suspects", "no label was audited, so nobody knows", 1)
-        for label, n in said.get("suspects", {}).items():
+        if unknown := [label for label in said["labels"] if label not in said["suspects"]]:
+            what = f"{', '.join(unknown)}: judged in no source, so nobody knows"
+            yield Violation("max_suspects", what, len(unknown))
+        for label, n in said["suspects"].items():
             count, of = n
             what = f"cells of {label} that look wrong"
             yield from _share("max_suspects", what, count, of, contract.max_suspects)
@@ -197,5 +203,5 @@ def gates(contract: Contract, violations: Collection[Violation]) -> Iterator[Gat
     """Each rule of the contract and each leak gate, with what was found."""
     broken = {violation.rule: str(violation) for violation in violations}
     asked = [name for name in _RULES if name in contract.model_fields_set]
-    for rule in ("row", *LEAKS, *asked):
+    for rule in ("row", *LEAKS, *asked, "retention"):
         yield Gate(gate=rule, held=rule not in broken, found=broken.get(rule, "kept"))

@@ -55,7 +55,7 @@ class Curation(Spec):
     """Of the delivery: MAJOR.MINOR.PATCH. Raise it when anything changes; a delivery is never replaced."""
     previous: str | None = None
     """NAME@VERSION in the same folder that this one follows: what changed is told, and its test rows stay
-    test rows."""
+    test rows. `none`: it follows none of those there."""
     about: str
     """What it is for, in a sentence that the card opens with."""
     policy: Policy
@@ -120,11 +120,17 @@ class Curation(Spec):
     def _follows_itself(self) -> Self:
         if self.augment and (taken := [name for name in self.data.sources if name.endswith(MADE)]):
             raise ValueError(f"data.sources.{taken[0]}: what `augment` makes of a source is called so")
-        if self.previous is not None and not NAMED.fullmatch(self.previous):
-            raise ValueError(f"previous: '{self.previous}' is not NAME@VERSION, such as public@1.0.0")
+        if self.follows is not None and not NAMED.fullmatch(self.follows):
+            what = f"previous: '{self.previous}' is not NAME@VERSION, such as public@1.0.0"
+            raise ValueError(f"{what}, nor `none`")
         if self.previous == self.full_name:
             raise ValueError("previous: is the version itself; raise `version`")
         return self
+
+    @property
+    def follows(self) -> str | None:
+        """NAME@VERSION of the version before."""
+        return None if self.previous == "none" else self.previous
 
     @property
     def full_name(self) -> str:

@@ -18,9 +18,9 @@ from train.curation import copies, counting, shards
 from train.curation.copies import holds
 from train.curation.coverage import Coverage, Required
 from train.curation.deleted import remember, withdraw
-from train.curation.delivery import CARD, LEFT_OUT, seal, write_file
+from train.curation.delivery import CARD, LEFT_OUT, deliveries, seal, write_file
 from train.curation.people import votes
-from train.data.delivered import MANIFEST, NAMED, File, Gate, Manifest, Part, proven
+from train.data.delivered import File, Gate, Manifest, Part, proven
 from train.errors import InputError, Problem
 from train.files import cache_folder, sweep_parts, whole_folder
 
@@ -116,17 +116,6 @@ def _gates(before: Manifest, coverage: Coverage) -> Iterator[Gate]:
     for gate in before.gates:
         broken = gate.gate == "required" and short
         yield gate.model_copy(update={"held": False, "found": short}) if broken else gate
-
-
-def deliveries(folder: Path) -> Iterator[Path]:
-    """Those in a folder, by name and version."""
-
-    def order(path: Path) -> tuple[str, list[int]]:
-        name, _, version = path.name.rpartition("@")
-        return name, [int(part) for part in version.split(".")]
-
-    found = [p for p in folder.iterdir() if NAMED.fullmatch(p.name) and (p / MANIFEST).is_file()]
-    yield from sorted(found, key=order)
 
 
 def delete(folder: Path, ids: Collection[str]) -> list[str]:

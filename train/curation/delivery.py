@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,7 +25,7 @@ from train.curation.card import card, changes
 from train.curation.contract import Contract
 from train.curation.curation import Curation
 from train.curation.shards import ROW_GROUP, Shard, read
-from train.data.delivered import MANIFEST, File, Gate, Manifest, Part, proven
+from train.data.delivered import MANIFEST, NAMED, File, Gate, Manifest, Part, proven
 from train.data.delivered import read as read_manifest
 from train.data.split import NAMES
 from train.errors import InputError, Problem
@@ -86,8 +86,39 @@ def deliver(shards: Sequence[Shard], said: Said, folder: Path) -> Path:
     return target
 
 
+def deliveries(folder: Path) -> Iterator[Path]:
+    """Those in a folder, by name and version."""
+    found = [p for p in folder.iterdir() if NAMED.fullmatch(p.name) and (p / MANIFEST).is_file()]
+    yield from sorted(found, key=lambda path: _order(path.name))
+
+
+def _order(full_name: str) -> tuple[str, list[int]]:
+    name, _, version = full_name.rpartition("@")
+    return name, [int(part) for part in version.split(".")]
+
+
+def must_follow(curation: Curation, folder: Path) -> None:
+    """Raise InputError where the version before is not there or no earlier one, and where there is one that
+    the curation does not speak of: its test rows might be trained on."""
+    name, version = _order(curation.full_name)
+    there = [path.name for path in deliveries(folder) if path.name != curation.full_name]
+    own = [one for one in there if _order(one)[0] == name]
+    said = curation.previous
+    expected = f"one of {', '.join(there)}" if there else "a delivery in that folder"
+    if said is None and own:
+        what = f"{own[-1]} is in {folder}, and `previous` does not speak of it"
+        remedy = f"previous: {own[-1]}, so that its test rows stay test rows; or previous: none"
+        raise InputError(Problem(curation.full_name, what, "the version that this one follows", remedy))
+    if curation.follows is None:
+        return
+    if curation.follows not in there:
+        raise InputError(Problem("previous", f"{said} is not in {folder}", expected))
+    if curation.follows in own and _order(curation.follows)[1] > version:
+        raise InputError(Problem("previous", f"{said} is no earlier version", expected, "raise `version`"))
+
+
 def _previous(curation: Curation, folder: Path) -> Manifest | None:
-    return None if curation.previous is None else read_manifest(folder / curation.previous, gates=False)
+    return None if curation.follows is None else read_manifest(folder / curation.follows, gates=False)
 
 
 def _fill(part: Path, shards: Sequence[Shard], said: Said, previous: Manifest | None) -> Manifest:
@@ -98,7 +129,7 @@ def _fill(part: Path, shards: Sequence[Shard], said: Said, previous: Manifest | 
         schema=1,
         name=curation.name,
         version=curation.version,
-        previous=curation.previous,
+        previous=curation.follows,
         policy=_named(policy),
         contract=_named(contract),
         parts=dict(written.parts),

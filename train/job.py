@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -89,16 +90,17 @@ class Job:
         }
         with classifier.lean():
             size = self._micro_batch(lambda batch: rehearse(classifier.model, batch, **way))
-            yield from fit(
-                accelerator.prepare(classifier.model),
-                self._windows(start, size),
-                adam,
-                **way,
-                rate=lambda step: set_rate(adam, factor(recipe.train, step, self.steps)),
-                clip=recipe.train.clip,
-                seed=recipe.train.seed,
-                stopping=lambda: bool(self.stop),
-            )
+        updates = fit(
+            accelerator.prepare(classifier.model),
+            self._windows(start, size),
+            adam,
+            **way,
+            rate=lambda step: set_rate(adam, factor(recipe.train, step, self.steps)),
+            clip=recipe.train.clip,
+            seed=recipe.train.seed,
+            stopping=lambda: bool(self.stop),
+        )
+        return _within(classifier.lean(), updates)
 
     def _micro_batch(self, attempt: Callable[[Batch], None]) -> int:
         """Most examples a process holds at once, the same on all: what the recipe says, or what fits."""
@@ -131,6 +133,11 @@ class Job:
         return Interrupted(
             number, f"stopped by {signal.Signals(number).name} at step {step}; the same command resumes"
         )
+
+
+def _within(way: AbstractContextManager[None], updates: Iterator[Update]) -> Iterator[Update]:
+    with way:
+        yield from updates
 
 
 def steps_of(resolved: Resolved) -> int:

@@ -48,7 +48,7 @@ def table(path: Path, rows: int | None) -> pa.Table:
     made = pa.table(
         {name: [getattr(example, name) for example in examples] for name in ("id", "source", "group")}
         | {"normal": [example.text for example in examples], "claim": ["any"] * len(examples)}
-        | {"near_suite": pa.nulls(len(examples), pa.string())}
+        | {name: pa.nulls(len(examples), pa.string()) for name in ("near_suite", "parent")}
         | {f"label.{name}": pa.array([e.labels[name] for e in examples], pa.float32()) for name in LABELS}
     )
     made = with_columns(made, duplicates(made, Dedup(), NATIVE)[0])
@@ -86,6 +86,9 @@ def recovered(made: pa.Table, share: float, seed: int) -> Iterator[dict[str, Any
     groups = made.column("group").to_numpy(zero_copy_only=False)
     for said in found:
         label = said["label"]
+        if said["suspects"] is None:
+            print(f"{label}: not judged, {said['auroc']:.2f} out of fold on so few rows", file=sys.stderr)
+            continue
         judged = columns.column(f"suspect.{label}").is_valid().to_numpy()
         suspect = columns.column(f"suspect.{label}").drop_null().to_numpy(zero_copy_only=False).astype(bool)
         quality = np.asarray(columns.column(f"quality.{label}"))[judged]

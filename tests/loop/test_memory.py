@@ -88,7 +88,7 @@ def test_under_a_memory_limit_training_takes_smaller_pieces_and_gives_the_same_l
     wide = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
-        num_hidden_layers=1,
+        num_hidden_layers=2,  # the last computes one position alone
         num_attention_heads=2,
         intermediate_size=8192,
         pad_token_id=1,

@@ -74,7 +74,8 @@ class Classifier:
     def plain(self) -> Any:
         """The transformers model, without peft's wrapping."""
         model: Any = self.model
-        return model.get_base_model() if _beside_the_base(self.card) else model
+        wrapped = hasattr(model, "get_base_model")  # no longer, once its adapter is merged
+        return model.get_base_model() if wrapped else model
 
     @property
     def device(self) -> torch.device:

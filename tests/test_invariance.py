@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,29 @@ def test_recomputing_activations_does_not_change_the_losses(case: tuple[Path, st
     assert kept == recomputed
 
 
+READ = ["adapter={kind: top, layers: 1}", "train.cache_prefix=true"]
+
+
+def test_reading_what_frozen_layers_make_does_not_change_the_losses(
+    case: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Computed for the first run, read by the second, whose rates, loss and windows' draw are its own."""
+    recipe, loss = case
+    monkeypatch.setenv("TEENSAFE_CACHE", str(tmp_path / "cache"))
+    windows = "model.max_length={tokens: 12, overflow: window, stride: 4}"
+    for more in ([windows], [windows, "train.lr=1e-3", "data.seed=5"]):
+        plan = [loss, *SHORT, "train.micro_batch=5", *more]
+        computed = losses(job_of(recipe, *plan, READ[0]))
+        read = losses(job_of(recipe, *plan, *READ))
+        assert np.abs(np.array(computed) - np.array(read)).max() < 1e-5
+    said = capsys.readouterr().err
+    assert len(re.findall(r"1 frozen layer\(s\): computed for 0 texts", said)) == 1
+    assert len(re.findall(r"1 frozen layer\(s\): computed for \d\d\d texts", said)) == 1
+
+
 def test_a_resume_gives_the_losses_of_the_uninterrupted_run(case: tuple[Path, str], tmp_path: Path) -> None:
     recipe, loss = case
     job = job_of(recipe, loss, *SHORT, "model.dropout=0.2", "train.micro_batch=5")
@@ -89,12 +113,14 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path, request: pytest.Fi
         recipe = write_recipe(tmp_path / name, request.getfixturevalue(base))
         plans.append([str(recipe), loss, *SHORT, "train.micro_batch=5"])
         expected.append(losses(job_of(recipe, loss, *SHORT)))
+    plans.append([*plans[-1], *READ])
+    expected.append(losses(job_of(recipe, loss, *SHORT, READ[0])))
     script, out = Path(__file__).with_name("update_in_two_processes.py"), tmp_path / "out.json"
     config = REPOSITORY / "recipes" / "accelerate" / "cpu-2.yaml"
     accelerate = str(Path(sys.executable).with_name("accelerate"))
     done = subprocess.run(
         [accelerate, "launch", "--config_file", str(config), str(script), json.dumps(plans), str(out)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TEENSAFE_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
         timeout=240,

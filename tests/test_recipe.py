@@ -621,6 +621,20 @@ def test_splits_that_no_source_can_fill(write: Callable[..., Path]) -> None:
     assert checked(written(each))[0] == []
 
 
+def test_only_what_is_frozen_is_kept(write: Callable[..., Path]) -> None:
+    def said(*overrides: str) -> list[str]:
+        found, _ = check(load(write(), ["train.cache_prefix=true", *overrides], {}))
+        return [str(problem) for problem in found]
+
+    for frozen in ("adapter.top=2", "adapter={kind: top}", "adapter={kind: head}"):
+        assert said(frozen) == []
+        (problem,) = said(frozen, "model.dropout=0.1")
+        assert "train.cache_prefix: true, but model.dropout draws anew at every update" in problem
+    (problem,) = said()
+    assert problem.startswith("command line: train.cache_prefix: true, but all layers learn at every update")
+    assert "expected: adapter.kind head or top, or adapter.top of lora" in problem
+
+
 def test_check_is_quick_and_loads_nothing_heavy(write: Callable[..., Path]) -> None:
     program = (
         "import sys, time; begun = time.perf_counter()\n"
@@ -650,6 +664,7 @@ def test_identity_ignores_paths_memory_and_tracking(write: Callable[..., Path]) 
     same = [
         "train.micro_batch=2",
         "train.gradient_checkpointing=true",
+        "train.cache_prefix=true",
         "track.project=other",
         "data.sources.posts.path=/else/where.csv",
     ]

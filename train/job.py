@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from train.data.order import Order, micro_batches
-from train.errors import Interrupted, TeensafeError
+import numpy as np
+
+from train.data.order import Order, micro_batches, scoring_batches, tokens_at_once
+from train.errors import InputError, Interrupted, Problem, TeensafeError
 from train.example import Batch, Window
+from train.files import cache_folder
 from train.loop.fit import Update, fit
 from train.loop.memory import largest, rehearse
 from train.loop.optimizer import factor, set_rate
-from train.model.precision import autocast, training_attention
+from train.model.adapter import layers
+from train.model.precision import SCORING_ATTENTION, autocast, training_attention
+from train.model.prefix import PROBED, Prefix, frozen
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -88,7 +94,8 @@ class Job:
             "autocast": partial(autocast, accelerator.device, self.precision),
             "cells": recipe.loss.cells(torch.from_numpy(factors).to(accelerator.device)),
         }
-        with classifier.lean():
+        prefix = self._prefix(classifier) if recipe.train.cache_prefix else None
+        with _faster(classifier, prefix):
             size = self._micro_batch(lambda batch: rehearse(classifier.model, batch, **way))
         updates = fit(
             accelerator.prepare(classifier.model),
@@ -100,7 +107,44 @@ class Job:
             seed=recipe.train.seed,
             stopping=lambda: bool(self.stop),
         )
-        return _within(classifier.lean(), updates)
+        return _within(_faster(classifier, prefix), updates)
+
+    def _prefix(self, classifier: Classifier) -> Prefix:
+        """The frozen layers, with what they make of every text to train on kept on disk.
+
+        Raises InputError where none is frozen, the disk has no room, or the layers above read more.
+        """
+        corpus, accelerator, encoder = self.resolved.corpus, self.accelerator, self.resolved.corpus.encoder
+        depth = frozen(classifier)
+        if not depth:
+            what = f"true, but every update changes all {len(layers(classifier.plain))} layers"
+            raise InputError(Problem("train.cache_prefix", what, "a frozen layer, or false"))
+        sequences = corpus.sequences(corpus.rows("train"))
+        texts = [np.asarray(window) for whole in sequences for window in encoder.windows(whole)]
+        prefix = Prefix(classifier, depth, encoder.pad(texts[:PROBED]))
+        missing = prefix.states.missing(texts)
+        accelerator.wait_for_everyone()  # before any process adds to what all have looked at
+        require_room(prefix.bytes_of(missing))
+        most = tokens_at_once(classifier.device.type)
+        classifier.attend(SCORING_ATTENTION)
+        with self.terminal.bar("frozen layers", len(missing)) as advance:
+            prefix.fill(
+                missing[accelerator.process_index :: accelerator.num_processes],
+                lambda part: encoder.batches(
+                    part, scoring_batches(np.fromiter(map(len, part), dtype=np.int64), most), most
+                ),
+                lambda count: advance(count * accelerator.num_processes),
+            )
+        classifier.attend(self.training_attention)
+        accelerator.wait_for_everyone()
+        prefix.states.look_again()
+        off = prefix.prove()
+        size = prefix.bytes_of(texts) / 1e9
+        self.terminal.say(
+            f"{depth} frozen layer(s): computed for {len(missing):,} texts, read for the rest; {size:.2g} GB "
+            f"in {prefix.states.folder}, {off:.2%} off by rounding"
+        )
+        return prefix
 
     def _micro_batch(self, attempt: Callable[[Batch], None]) -> int:
         """Most examples a process holds at once, the same on all: what the recipe says, or what fits."""
@@ -133,6 +177,22 @@ class Job:
         return Interrupted(
             number, f"stopped by {signal.Signals(number).name} at step {step}; the same command resumes"
         )
+
+
+@contextmanager
+def _faster(classifier: Classifier, prefix: Prefix | None) -> Iterator[None]:
+    with classifier.lean(), prefix.read() if prefix else nullcontext():
+        yield
+
+
+def require_room(size: int) -> None:
+    """Raise InputError where the cache's disk has no room for so many bytes."""
+    folder = cache_folder()
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        what = f"true, which takes {size / 1e9:.1f} GB in {folder}; {free / 1e9:.1f} GB are free"
+        remedy = "TEENSAFE_CACHE on another disk, more frozen layers, or train.cache_prefix=false"
+        raise InputError(Problem("train.cache_prefix", what, "room on the disk", remedy))
 
 
 def _within(way: AbstractContextManager[None], updates: Iterator[Update]) -> Iterator[Update]:

@@ -98,6 +98,11 @@ class Recipe(Spec):
 
     _origin: Origin = PrivateAttr(default=Origin())
 
+    @property
+    def freezes(self) -> bool:
+        """Are there layers that every update computes alike, below all that learns?"""
+        return self.model.dropout == 0 and self.adapter.freezes
+
     def where(self, *path: str) -> str:
         """The file:line that stated the value at `path`, or the section around it."""
         tree = self._origin.tree
@@ -115,7 +120,9 @@ class Recipe(Spec):
         may be added to a finished run; dev suites are where they take part in the selection.
         """
         content = self.placeless()
-        del content["track"], content["train"]["micro_batch"], content["train"]["gradient_checkpointing"]
+        del content["track"]
+        for of_the_machine in ("micro_batch", "gradient_checkpointing", "cache_prefix"):
+            del content["train"][of_the_machine]
         judging = content["evaluate"]
         for asked_later in ("gates", "prevalence", "suites", "perturbations"):
             del judging[asked_later]

@@ -19,6 +19,11 @@ class Full(Spec):
 
     kind: Literal["full"] = "full"
 
+    @property
+    def freezes(self) -> bool:
+        """Do layers below all that learns stay as they are?"""
+        return False
+
     def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
         """The model with what this adapter adds, and only what it trains requiring a gradient.
 
@@ -33,6 +38,11 @@ class Head(Spec):
 
     kind: Literal["head"] = "head"
 
+    @property
+    def freezes(self) -> bool:
+        """As `Full.freezes`."""
+        return True
+
     def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
         """As `Full.attach`."""
         return _only(model, [getattr(model, name) for name in head])
@@ -44,6 +54,11 @@ class Top(Spec):
     kind: Literal["top"] = "top"
     layers: PositiveInt = 2
     """How many layers, counted from the head."""
+
+    @property
+    def freezes(self) -> bool:
+        """As `Full.freezes`."""
+        return True
 
     def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
         """As `Full.attach`."""
@@ -66,6 +81,11 @@ class _LowRank(Spec):
     top: PositiveInt | None = None
     """How many of the model's layers, counted from the head, have adapters; the rest takes no backward pass.
     Default: all."""
+
+    @property
+    def freezes(self) -> bool:
+        """As `Full.freezes`."""
+        return self.top is not None
 
     def attach(self, model: nn.Module, head: Sequence[str], dropout: float) -> nn.Module:
         """As `Full.attach`."""

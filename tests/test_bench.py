@@ -59,4 +59,4 @@ def test_what_there_is_to_measure(arguments: list[str], code: int) -> None:
         text=True,
     )
     assert done.returncode == code, done.stderr
-    assert "train, score" in done.stdout + done.stderr
+    assert "train, sweep, score" in done.stdout + done.stderr

@@ -17,8 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train.errors import Failure, Interrupted, Problem, guarded
-from train.job import Job, end_process, main_first, shared, take_leave
+from train.errors import Failure, Interrupted, Problem, Pruned, guarded
+from train.job import Job, Watch, end_process, main_first, shared, take_leave
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from train.recipe import Recipe
 
 
-def train(recipe: Recipe) -> dict[str, Any]:
+def train(recipe: Recipe, watch: Watch | None = None) -> dict[str, Any]:
     """Train a recipe, or resume it, or find that it is done. Returns the run's summary.
 
-    Raises InputError (nothing was written), Failure, or Interrupted (the same call resumes).
+    watch: is told of every evaluation, past ones too, and may end the training before its last step. Raises
+    InputError (nothing was written), Failure, or Interrupted and Pruned (the same call resumes).
     """
     import torch
     from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -41,7 +42,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     from train.model.adapter import require_gpu
     from train.model.precision import resolve as resolve_precision
     from train.signals import StopSignals
-    from train.tracking.run import Run, runs_folder, status, summary
+    from train.tracking.run import Run, evaluations, runs_folder, status, summary
 
     # number formats are the recipe's (train/model/precision.py), whatever `accelerate config` says
     # where there is no accelerator it must be told so, or several processes would each believe to be alone
@@ -57,11 +58,15 @@ def train(recipe: Recipe) -> dict[str, Any]:
         folder = runs_folder() / resolved.run_name
         code = code_version()
         before = status(folder)
+        past = evaluations(folder) if watch else ()
+        unwanted = [step for step, figures in past if watch and not watch(step, figures)]
         if before.get("status") == "done":
             if before.get("code") != code:
                 terminal.say(f"warning: this run was made by code {before.get('code')}; this is {code}")
             terminal.say(f"{folder}: done already (step {before['step']})")
             return {"run": str(folder), **summary(folder)}
+        if unwanted:
+            raise _pruned(unwanted[0])
         for line in untrained(resolved.corpus):
             terminal.say(f"warning: {line}")
         run = main_first(accelerator, lambda: Run(folder, code) if accelerator.is_main_process else None)
@@ -85,9 +90,9 @@ def train(recipe: Recipe) -> dict[str, Any]:
                 terminal.say(
                     f"W&B is offline; to send this run later: wandb sync {folder}/wandb/offline-run-*"
                 )
-            return _run(Job(resolved, accelerator, precision, stop, terminal, run, wandb))
+            return _run(Job(resolved, accelerator, precision, stop, terminal, run, wandb, watch))
         except BaseException as error:
-            stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+            stopped = isinstance(error, Interrupted | Pruned | KeyboardInterrupt)
             if run:
                 with suppress(OSError):  # a full disk must not hide the error that says so
                     step = status(folder).get("step", 0)
@@ -162,6 +167,8 @@ def _trained(job: Job) -> tuple[Path, Progress]:
     if job.due(progress.step) and not progress.evaluated:
         evaluate(job, classifier, progress)
         keep()
+        if job.unwanted(progress.step, progress.figures) and progress.step < job.steps:
+            raise _pruned(progress.step)
     if progress.step < job.steps and not _patience_over(recipe, progress):
         _update(job, classifier, adam, progress, keep)
     return root, progress
@@ -222,12 +229,18 @@ def _update(
                     keep()  # not evaluated yet: the resume begins with that
                     raise
                 keep()
+                if job.unwanted(progress.step, progress.figures) and progress.step < job.steps:
+                    raise _pruned(progress.step)
                 classifier.attend(job.training_attention)
                 if _patience_over(recipe, progress):
                     job.terminal.say(
                         f"no better checkpoint in {recipe.evaluate.patience} evaluations: stopping early"
                     )
                     return
+
+
+def _pruned(step: int) -> Pruned:
+    return Pruned(f"ended at step {step}: the rest is not wanted; `teensafe train` goes on from there")
 
 
 def _patience_over(recipe: Recipe, progress: Progress) -> bool:

@@ -19,6 +19,7 @@ from train.serving.predictor import Predictor
 if TYPE_CHECKING:
     from train.loop.checkpoints import Progress
     from train.model.classifier import Classifier
+    from train.recipe import Recipe
 
 PROBE = 32
 """Dev texts whose logits a new process has to reproduce."""
@@ -65,14 +66,20 @@ def _keeps_limits(job: Job, classifier: Classifier, progress: Progress) -> bool:
 
     Flags are made at operating points that are fitted for these very weights, or they would mean nothing.
     """
-    limits = [Gate.parse(text) for text in job.resolved.recipe.evaluate.select.subject_to]
-    if not limits:
+    recipe = job.resolved.recipe
+    if not recipe.evaluate.select.subject_to:
         return True
     points = fit_points(job, classifier, score(job, classifier, "calibration", progress.step))
     judged = examiner(job, classifier, points, progress.step)
-    for found in judged.suites(job.resolved.recipe.evaluate.suites.dev, "dev").values():
+    for found in judged.suites(recipe.evaluate.suites.dev, "dev").values():
         progress.figures |= judge(found).figures
-    return all(_kept(limit, progress.figures.get(limit.key)) for limit in limits)
+    return keeps(recipe, progress.figures)
+
+
+def keeps(recipe: Recipe, figures: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint's dev figures keep all limits of `select.subject_to`."""
+    limits = [Gate.parse(text) for text in recipe.evaluate.select.subject_to]
+    return all(_kept(limit, figures.get(limit.key)) for limit in limits)
 
 
 def _kept(limit: Gate, value: Any) -> bool:

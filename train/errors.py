@@ -61,6 +61,10 @@ class Interrupted(TeensafeError):
         super().__init__(message)
 
 
+class Pruned(TeensafeError):
+    """Whoever asked for a training does not want the rest of it; the state is saved, and it can go on."""
+
+
 def guarded(program: str, work: Callable[[], int]) -> int:
     """Run a command; an error becomes one message on stderr and its exit code, never a traceback.
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from train.tracking.wandb_log import WandbLog
 
 T = TypeVar("T")
+Watch = Callable[[int, Mapping[str, Any]], bool]
+"""(step, dev figures by metric key) of every evaluation -> is the rest of the training wanted? Every process
+asks, and must get the same answer."""
 
 MOST_ON_CPU = 64
 """Examples a process holds at once on CPUs under `micro_batch: auto`: more is no faster, and where the system
@@ -56,6 +59,7 @@ class Job:
     terminal: Terminal
     run: Run | None  # the main process's
     wandb: WandbLog | None  # the main process's
+    watch: Watch | None = None
 
     @cached_property
     def order(self) -> Order:
@@ -171,6 +175,9 @@ class Job:
             chosen = rows[order.window(step)]
             pieces = micro_batches(chosen, corpus.lengths, process, processes, micro_batch)
             yield corpus.window(step, chosen, pieces, seed, step // order.steps_per_epoch)
+
+    def unwanted(self, step: int, figures: Mapping[str, Any]) -> bool:
+        return self.watch is not None and not self.watch(step, figures)
 
     def interrupted(self, step: int) -> Interrupted:
         number = self.stop.received or signal.SIGTERM  # None: another process was told

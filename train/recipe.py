@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
@@ -39,6 +39,7 @@ from train.stated import (
     expanded,
     is_folder,
     overridden,
+    placed,
     policy_in_place,
     reading_order,
     source_in_place,
@@ -166,16 +167,24 @@ class Recipe(Spec):
 # ---- loading -------------------------------------------------------------------------------------------
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), env: Env | None = None) -> Recipe:
+def load(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    env: Env | None = None,
+    values: Mapping[str, Node] | None = None,
+) -> Recipe:
     """The recipe in a file, with all it extends, `key.path=value` overrides and `${env:...}` applied.
 
-    Relative paths start from the file that states them; those that begin with a variable or come from the
-    command line, from the working directory. Raises InputError with every problem found.
+    values: what another file puts in place of the recipe's, by key.path. Relative paths start from the file
+    that states them; those that begin with a variable or come from the command line, from the working
+    directory. Raises InputError with every problem found.
     """
     env = os.environ if env is None else env
     problems: list[Problem] = []
     recipe = None  # after a file that could not be read, nothing can be said of what the recipe lacks
     if tree := with_parents(Path(path), env, problems):
+        for key, value in (values or {}).items():
+            tree = placed(tree, key, value, problems)
         for override in overrides:
             tree = overridden(tree, override, problems)
         tree = expanded(tree, env, problems)

@@ -63,23 +63,26 @@ def _over(parent: Node, child: Node) -> Node:
 def overridden(tree: Node, override: str, problems: list[Problem]) -> Node:
     """The tree with one `key.path=value` from the command line merged over it."""
     name, equals, value = override.partition("=")
-    keys = name.split(".")
-    if not equals or not all(keys):
+    if not equals or not all(name.split(".")):
         problems.append(Problem(COMMAND_LINE, f"'{override}'", "key.path=value, such as train.lr=3e-4"))
         return tree
+    flaws: list[Problem] = []
+    node = parse(value, lambda _: COMMAND_LINE, Path.cwd(), flaws)
+    problems += [replace(flaw, what=f"{name}: {flaw.what}") for flaw in flaws]
+    return tree if node is None or flaws else placed(tree, name, node, problems)
+
+
+def placed(tree: Node, name: str, node: Node, problems: list[Problem]) -> Node:
+    """The tree with a value merged over it at `name`, such as train.lr."""
+    keys = name.split(".")
     for n in range(1, len(keys)):
         outer = tree.get(*keys[:n])
         if outer and not isinstance(outer.value, dict | None):
             what = f"{name}: {'.'.join(keys[:n])} is {outer.shown()} ({outer.where}), not a section"
-            problems.append(Problem(COMMAND_LINE, what, f"{'.'.join(keys[:n])}=value"))
+            problems.append(Problem(node.where, what, f"{'.'.join(keys[:n])}=value"))
             return tree
-    flaws: list[Problem] = []
-    node = parse(value, lambda _: COMMAND_LINE, Path.cwd(), flaws)
-    problems += [replace(flaw, what=f"{name}: {flaw.what}") for flaw in flaws]
-    if node is None or flaws:
-        return tree
     for key in reversed(keys):
-        node = Node({key: node}, COMMAND_LINE, Path.cwd())
+        node = Node({key: node}, node.where, node.folder)
     return _over(tree, node)
 
 

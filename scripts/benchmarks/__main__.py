@@ -10,7 +10,8 @@ from importlib import import_module
 
 from train.errors import guarded
 
-NAMES = ("train", "score")
+NAMES = ("train", "sweep", "score")
+QUICK = ("train", "score")
 
 
 OTHERS = {
@@ -32,22 +33,24 @@ def main(arguments: Sequence[str]) -> int:
         f"{'; '.join(f'{name} ({what})' for name, what in OTHERS.items())}. The figures of full runs "
         "stand in recipes/README.md.",
     )
-    parser.add_argument("name", nargs="*", help=f"{', '.join(NAMES)}; default: all")
+    parser.add_argument("name", nargs="*", help=f"{', '.join(NAMES)}; default: all, of --quick all but sweep")
     parser.add_argument("--quick", action="store_true", help="training and scoring in under ten minutes")
     parser.add_argument("--json", action="store_true", help="a JSON document")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.name if name not in NAMES]:
         parser.error(f"{', '.join(unknown)}: one of {', '.join(NAMES)}")
-    from benchmarks import scoring, training
+    from benchmarks import scoring, sweeping, training
     from benchmarks.machine import machine
     from benchmarks.table import table
 
     benches: dict[str, Callable[[], list]] = {  # type: ignore[type-arg]
         "train": lambda: training.goals(2, 1024) if options.quick else training.goals(5, 1024, (1, 2, 3)),
+        "sweep": sweeping.goals,
         "score": lambda: scoring.goals(3 if options.quick else 7, 2048),
     }
+    chosen = options.name or (QUICK if options.quick else NAMES)
     said = machine()
-    goals = [goal for name, bench in benches.items() if name in (options.name or benches) for goal in bench()]
+    goals = [goal for name, bench in benches.items() if name in chosen for goal in bench()]
     if options.json:
         sys.stdout.write(
             json.dumps({"machine": said, "goals": [goal.document() for goal in goals]}, indent=1) + "\n"

@@ -30,5 +30,5 @@ def table(machine: dict[str, Any], goals: Sequence[Goal]) -> str:
         if equal := goal.quality:
             ours, theirs = (" ".join(f"{v:.3f}" for v in equal[who]) for who in ("ours", "theirs"))
             apart = f"{equal['difference']:+.3f} ({equal['low']:+.3f} to {equal['high']:+.3f})"
-            lines += ["", f"Macro AUPRC by seed against {goal.against}: {ours}; theirs {theirs}; {apart}."]
+            lines += ["", f"Macro AUPRC in pairs against {goal.against}: {ours}; theirs {theirs}; {apart}."]
     return "\n".join(lines) + "\n"

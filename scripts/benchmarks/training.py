@@ -105,7 +105,7 @@ def trainer(
         lr_scheduler_type=plan.schedule,
         max_grad_norm=plan.clip or 0.0,
         seed=seed,
-        bf16=tuned,
+        bf16=tuned and classifier.card.precision == "bf16",
         train_sampling_strategy="group_by_length" if tuned else "random",
         use_cpu=not torch.cuda.is_available(),
         report_to=[],
@@ -154,9 +154,7 @@ def quality(
     resolved: Resolved, accelerator: Accelerator, tuned: bool, seeds: Sequence[int]
 ) -> dict[str, Any]:
     """Macro AUPRC on the test split after STEPS updates on real tweets, by seed: ours, theirs, and their
-    difference with its 95% interval (paired by seed, Student's t)."""
-    from scipy.stats import t
-
+    difference."""
     precision = precision_of("auto", accelerator.device)
     rows = resolved.corpus.rows("train")
     found: dict[str, list[float]] = {"ours": [], "theirs": []}
@@ -165,18 +163,25 @@ def quality(
         body, head = classifier.parts()
         for _ in job.updates(classifier, optimizer.build(resolved.recipe.train, body, head), 0):
             pass
-        found["ours"].append(_macro(resolved, classifier, accelerator))
+        found["ours"].append(macro(resolved, classifier, accelerator))
         classifier = fresh(resolved, precision, seed)
         chosen = np.random.default_rng(seed).permutation(rows)[: STEPS * BATCH]
         trainer(resolved, classifier, chosen, tuned, 1, seed).train()
-        found["theirs"].append(_macro(resolved, classifier, accelerator))
-    apart = np.subtract(found["ours"], found["theirs"])
-    half = float(t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / np.sqrt(len(apart)))
-    mean = float(apart.mean())
-    return {**found, "difference": mean, "low": mean - half, "high": mean + half}
+        found["theirs"].append(macro(resolved, classifier, accelerator))
+    return {**found, **apart(found["ours"], found["theirs"])}
 
 
-def _macro(resolved: Resolved, classifier: Classifier, accelerator: Accelerator) -> float:
+def apart(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """The mean difference of pairs and its 95% interval (Student's t)."""
+    from scipy.stats import t
+
+    each = np.subtract(ours, theirs)
+    half = float(t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)))
+    mean = float(each.mean())
+    return {"difference": mean, "low": mean - half, "high": mean + half}
+
+
+def macro(resolved: Resolved, classifier: Classifier, accelerator: Accelerator) -> float:
     classifier.attend(SCORING_ATTENTION)
     logits = split_logits(
         classifier, resolved.corpus, "test", accelerator=accelerator, stopping=lambda: False

@@ -17,6 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from train.__main__ import main as train
 
         return train(given[1:], "teensafe train")
+    if given[:1] == ["sweep"]:  # the same program as `accelerate launch -m train.sweep`
+        from train.sweep.__main__ import main as sweep
+
+        return sweep(given[1:], "teensafe sweep")
     options = _parser().parse_args(given)
     program = " ".join(filter(None, ("teensafe", options.verb, getattr(options, "stage", ""))))
     return guarded(program, lambda: int(options.work(options)))

@@ -1,4 +1,4 @@
-"""Verbs that a recipe is given to: check, plan, schema, train, transfer."""
+"""Verbs that a recipe is given to: check, plan, schema, train, sweep, transfer."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def add(verbs: Verbs) -> None:
     # never reached: `main` hands it on; here so that `teensafe --help` lists it
     verbs.add_parser(
         "train", help="train a recipe, or resume it; = accelerate launch -m train", add_help=False
+    )
+
+    verbs.add_parser(
+        "sweep",
+        help="train many recipes that differ in a few values, and rank them",
+        add_help=False,
     )
 
     transfer = verbs.add_parser(

@@ -21,9 +21,9 @@ from train.tracking.run import runs_folder
 from train.tracking.wandb_log import Tracking, WandbLog
 
 
-def publish(document: Mapping[str, Any], sides: Sequence[Side]) -> str:
-    """Log the comparison as a run of job type `compare` in a group of its name, in the project of the first
-    run's recipe; returns where it is, in words.
+def publish(document: Mapping[str, Any], sides: Sequence[Side], group: str | None = None) -> str:
+    """Log the comparison as a run of job type `compare` in a group, by default of its name, in the project of
+    the first run's recipe; returns where it is, in words.
 
     Online it also writes a Report, where the package wandb-workspaces is installed.
     """
@@ -32,7 +32,7 @@ def publish(document: Mapping[str, Any], sides: Sequence[Side]) -> str:
     of_run = _tracking(sides[0].runs[0].folder)
     # it is asked for, so `disabled` does not count; a recipe whose figures stay until they are synced does
     mode = "offline" if of_run.wandb == "offline" else "auto"
-    tracking = of_run.model_copy(update={"wandb": mode, "group": document["name"]})
+    tracking = of_run.model_copy(update={"wandb": mode, "group": group or document["name"]})
     config = {
         "name": document["name"],
         "margin": document["margin"],
@@ -49,7 +49,7 @@ def publish(document: Mapping[str, Any], sides: Sequence[Side]) -> str:
     place, offline = log.place, log.offline
     said = f"W&B is offline; to send it later: wandb sync {folder}/wandb/offline-run-*" if offline else ""
     if place:
-        said = f"W&B: {place[0]}/{place[1]}, group {document['name']}"
+        said = f"W&B: {place[0]}/{place[1]}, group {tracking.group}"
         if find_spec("wandb_workspaces"):
             said = f"{said}\nW&B report: {_report(document, *place)}"
         else:

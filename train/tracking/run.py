@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,6 +123,14 @@ def history(folder: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, error) from error
     return [found[step] for step in sorted(found)]
+
+
+def evaluations(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(step, figures) of every evaluation so far, by rising step; none where the run has not begun."""
+    for record in history(folder) if (folder / "metrics.jsonl").exists() else ():
+        figures = {key: value for key, value in record.items() if not key.startswith("train/")}
+        if len(figures) > 1:
+            yield figures.pop("step"), figures
 
 
 def lock(folder: Path) -> dict[str, Any]:

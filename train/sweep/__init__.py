@@ -1,0 +1,1 @@
+"""Many recipes that differ in a few values, trained one after another and held against each other."""

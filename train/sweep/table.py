@@ -1,0 +1,49 @@
+"""A sweep on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+MOST = 20
+"""Runs that are listed; the page has all."""
+
+
+def table(document: Mapping[str, Any]) -> Table:
+    """A row a run, the best first."""
+    runs = document["runs"]
+    drawn = Table(title=f"{document['name']}: {title(document)}", box=box.SIMPLE_HEAD, show_edge=False)
+    drawn.title_justify = drawn.caption_justify = "left"
+    if len(runs) > MOST:
+        drawn.caption = f"the first {MOST} of {len(runs)}; the page has all"
+    for key in document["keys"]:
+        drawn.add_column(key, overflow="fold")
+    drawn.add_column(document["metric"], justify="right", no_wrap=True)
+    drawn.add_column("step", justify="right")
+    drawn.add_column("", overflow="fold")
+    for row in runs[:MOST]:
+        values = (row["values"][key] for key in document["keys"])
+        of = f"{row['at'] or '–'} of {row['steps']}"
+        drawn.add_row(*values, figure(row), of, row["run"] or row["status"])
+    return drawn
+
+
+def title(document: Mapping[str, Any]) -> str:
+    """How many runs, and what became of them."""
+    counts = [
+        f"{count} {words}"
+        for state, words in (("done", "finished"), ("pruned", "ended early"), ("failed", "failed"))
+        if (count := sum(row["status"] == state for row in document["runs"]))
+    ]
+    return f"{len(document['runs'])} of {document['of']} runs, {', '.join(counts) or 'none finished'}"
+
+
+def figure(row: Mapping[str, Any]) -> str:
+    """A run's dev figure with its 95% interval."""
+    if row["figure"] is None:
+        return "–"
+    between = row["interval"]
+    return f"{row['figure']:.3f}" + (f" ({between[0]:.2f} to {between[1]:.2f})" if between else "")

@@ -57,9 +57,7 @@ def test_a_run_keeps_its_name_when_the_space_grows(write: Write) -> None:
     assert few == ["rates-lr-0.003"] == more[1:2]
 
 
-def test_what_is_set_holds_for_all_and_the_files_own_paths_start_from_it(
-    write: Write, tmp_path: Path
-) -> None:
+def test_what_is_set_holds_for_all_and_paths_start_from_the_file(write: Write, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "policy.yaml").write_text((tmp_path / "policy.yaml").read_text())
     path = write("set: {train.epochs: 1, policy: elsewhere/policy.yaml}\nspace: {train.steps: [5, 6]}")

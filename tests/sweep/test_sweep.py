@@ -49,7 +49,7 @@ def told(curves: Mapping[str, list[float | None] | Exception]) -> Any:
     return fit
 
 
-def test_ranked_by_the_best_dev_figure_finished_before_ended_before_failed(
+def test_ranked_by_the_best_dev_figure_and_failed_runs_last(
     plan: Callable[[str], Plan],
 ) -> None:
     found = sweep(
@@ -64,12 +64,8 @@ def test_ranked_by_the_best_dev_figure_finished_before_ended_before_failed(
         ),
     )
     assert [row["values"]["train.lr"] for row in found["runs"]] == ["4", "1", "3", "2"]
-    assert [(row["figure"], row["at"]) for row in found["runs"]] == [
-        (0.8, 1),
-        (0.7, 2),
-        (None, None),
-        (None, None),
-    ]
+    best = [(row["figure"], row["at"]) for row in found["runs"]]
+    assert best == [(0.8, 1), (0.7, 2), (None, None), (None, None)]
     assert found["runs"][3]["error"] == "update 3: loss nan is not finite"
     assert title(found) == "4 of 4 runs, 3 finished, 1 failed"
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
@@ -109,20 +105,17 @@ def test_after_every_run_the_ranking_is_told_and_a_signal_ends_the_sweep(plan: C
 
 
 def test_seeds_of_one_recipe_are_compared_as_one(plan: Callable[[str], Plan]) -> None:
-    document = {
-        "runs": [
-            {
-                "status": "done",
-                "figure": value,
-                "run": f"run{n}",
-                "values": {"train.lr": rate, "train.seed": seed},
-            }
-            for n, (rate, seed, value) in enumerate(
-                [("1", "1", 0.9), ("2", "1", 0.8), ("2", "2", 0.8), ("1", "2", 0.5), ("3", "1", 0.1)]
-            )
-        ]
-    }
-    assert groups(document, 2) == [["run1", "run2"], ["run0", "run3"]]
+    said = [("1", "1", 0.9), ("2", "1", 0.8), ("2", "2", 0.8), ("1", "2", 0.5), ("3", "1", 0.1)]
+    found = [
+        {
+            "run": f"run{n}",
+            "status": "done",
+            "figure": figure,
+            "values": {"train.lr": rate, "train.seed": seed},
+        }
+        for n, (rate, seed, figure) in enumerate(said)
+    ]
+    assert groups({"runs": found}, 2) == [["run1", "run2"], ["run0", "run3"]]
 
 
 @pytest.mark.slow

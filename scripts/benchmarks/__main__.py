@@ -16,6 +16,7 @@ QUICK = ("train", "score")
 
 OTHERS = {
     "dedup": "near-duplicates among a million texts, beside datasketch",
+    "growth": "time and memory against rows and labels, and cold starts",
     "audit": "planted label errors, beside chance",
 }
 """Measures with options of their own: scripts/bench dedup --help."""

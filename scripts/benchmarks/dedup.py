@@ -15,17 +15,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
+import os
 import platform
 import random
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
-from threading import Event, Thread
 from typing import Any
 
-import psutil
+from benchmarks.measure import measured
 
 WORDS = 50_000
 EVERY = 10
@@ -93,37 +91,6 @@ def datasketch(said: list[str]) -> list[tuple[int, int]]:
     return found
 
 
-def measured(work: Callable[..., Any], *given: Any) -> tuple[Any, float, float]:
-    """(result, seconds, peak MB of the process and its children), run in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(there, work, given))
-    peak, over = [0.0], Event()
-
-    def watch() -> None:
-        while not over.wait(0.5):
-            try:
-                tree = psutil.Process(process.pid)
-                family = [tree, *tree.children(recursive=True)]
-                peak[0] = max(peak[0], sum(one.memory_full_info().pss for one in family) / 2**20)
-            except psutil.Error:
-                continue
-
-    process.start()
-    watcher = Thread(target=watch, daemon=True)
-    watcher.start()
-    result, seconds = here.recv()
-    over.set()
-    process.join()
-    return result, seconds, peak[0]
-
-
-def _run(pipe: Any, work: Callable[..., Any], given: tuple[Any, ...]) -> None:
-    start = time.perf_counter()
-    result = work(*given)
-    pipe.send((result, time.perf_counter() - start))
-
-
 def judged(
     said: list[str], planted: list[tuple[int, int, str]], pairs: list[tuple[int, int]]
 ) -> dict[str, Any]:
@@ -188,7 +155,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     said, planted = texts(options.rows)
-    machine = {"processor": platform.processor() or platform.machine(), "cores": psutil.cpu_count()}
+    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     document: dict[str, Any] = {"machine": machine, "rows": len(said), "ways": {}}
     for runner in options.runner or ["native", "ray"]:
         pairs, seconds, peak = measured(ours, said, runner)

@@ -1,12 +1,17 @@
-"""Two ways to do one work, timed in turns in one process: what slows the machine slows both."""
+"""Two ways to do one work, timed in turns in one process: what slows the machine slows both. Also what a work
+takes in a process of its own."""
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from threading import Event, Thread
 from time import perf_counter
 from typing import Any
+
+import psutil
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,35 @@ def goal(
         texts,
         quality or {},
     )
+
+
+def measured(work: Callable[..., Any], *given: Any) -> tuple[Any, float, float]:
+    """(result, seconds, peak MB of the process and its children), run in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(there, work, given))
+    peak, over = [0.0], Event()
+
+    def watch() -> None:
+        while not over.wait(0.5):
+            try:
+                tree = psutil.Process(process.pid)
+                family = [tree, *tree.children(recursive=True)]
+                peak[0] = max(peak[0], sum(one.memory_full_info().pss for one in family) / 2**20)
+            except psutil.Error:
+                continue
+
+    process.start()
+    there.close()  # so that a process which dies is noticed
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    result, seconds = here.recv()
+    over.set()
+    process.join()
+    return result, seconds, peak[0]
+
+
+def _run(pipe: Any, work: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    start = perf_counter()
+    result = work(*given)
+    pipe.send((result, perf_counter() - start))

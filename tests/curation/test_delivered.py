@@ -175,11 +175,15 @@ def test_half_a_name_is_no_path(tiny_base: Path, tmp_path: Path, deliveries: Pat
 def test_deleted_rows_are_gone_from_everything(own: Path, tiny_base: Path, tmp_path: Path) -> None:
     path = recipe(tmp_path, tiny_base, str(own / "toy@1.0.0"))
     resolve(load(path))  # fills the cache
+    states = cache_folder() / "prefix-1/shard/states.npy"
+    states.parent.mkdir(parents=True)
+    states.write_bytes(b"of some text")
     rows = pq.read_table(own / "toy@1.0.0/data/forum/train.parquet").to_pylist()
     gone = [rows[0], rows[7]]
     before = read_manifest(own / "toy@1.0.0")
     assert main(["data", "delete", "--to", str(own), *(f"--id={row['id']}" for row in gone)]) == 0
     assert not (own / "toy@1.0.0").exists()
+    assert not states.exists()
     after = read_manifest(own / "toy@1.0.1")
     assert after.counts["train"]["rows"] == before.counts["train"]["rows"] - 2
     assert after.counts["test"] == before.counts["test"]

@@ -23,17 +23,22 @@ from train.curation.people import votes
 from train.data.delivered import File, Gate, Manifest, Part, proven
 from train.errors import InputError, Problem
 from train.files import cache_folder, sweep_parts, whole_folder
+from train.model.prefix import kept
 
 
 def forget(folder: Path, ids: Collection[str]) -> list[Path]:
     """Remove every shard of the work and every file of the cache that holds one of the rows, or one that was
-    made from them. They are made again without it when they are needed."""
+    made from them; and all that frozen layers made of any text, which names no row. They are made again
+    without it when they are needed."""
     places = [*folder.glob("work/*/*.parquet"), *cache_folder().glob("*.arrow")]
     gone = [path for path in sorted(places) if holds(path, ids)]
     for path in gone:
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink()
-    return gone
+    states = kept()
+    for place in states:
+        shutil.rmtree(place)
+    return [*gone, *states]
 
 
 def without(delivery: Path, ids: Collection[str]) -> Path:

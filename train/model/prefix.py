@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +53,11 @@ def _before(model: nn.Module, first: nn.Module) -> set[nn.Parameter]:
             break
         found |= {*part.parameters(recurse=False)}
     return found
+
+
+def kept() -> list[Path]:
+    """Every folder of the cache with what frozen layers made of texts; of which texts, it does not tell."""
+    return sorted(cache_folder().glob("prefix-*"))
 
 
 class Prefix:

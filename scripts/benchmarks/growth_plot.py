@@ -36,11 +36,12 @@ def draw_growth(by_rows: Mapping[int, Any], by_labels: Mapping[int, Any]) -> str
             drawn = chart(
                 Chart(
                     f"{what} by {against}",
-                    f"log10 of {against}",
-                    f"log10 of {what}",
+                    against,
+                    what,
                     room([x for line in lines for x in line.x]),
                     room([y for line in lines for y in line.y]),
                     lines,
+                    log=(True, True),
                 )
             )
             x, y = across * (WIDTH + 20), 30 + down * (HEIGHT + 10)

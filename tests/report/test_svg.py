@@ -73,3 +73,20 @@ def test_a_whisker_lies_where_its_scale_says() -> None:
     assert 'd="M75.0 0L75.0 18"' in drawn  # 0 in the middle of the 150 there are
     assert 'd="M75.0 9L144.0 9"' in drawn and 'cx="109.5"' in drawn
     assert "line" not in whisker(0.5, None, None, (-1.0, 1.0), "no interval")
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ((2, 6.1), ["100", "1,000", "10,000", "100,000", "1,000,000"]),
+        ((-3.1, -1.9), ["0.001", "0.002", "0.005", "0.01"]),
+        ((2.5, 3.1), ["500", "700", "1,000"]),
+    ],
+)
+def test_a_logarithmic_axis_tells_what_its_values_stand_for(
+    ends: tuple[float, float], words: list[str]
+) -> None:
+    drawn = str(draw(Chart("said", "x", "y", ends, (0.5, 1), log=(True, False))))
+    found = re.findall(r'text-anchor="middle">([^<]+)</text>', drawn)
+    assert found[: len(words)] == words
+    assert "0.6" in drawn  # the other axis is as it was

@@ -200,7 +200,7 @@ def test_the_page_draws_what_there_is(tmp_path: Path) -> None:
         ],
     }  # fmt: skip
     page = write(document, tmp_path / "sweep.html", None).read_text()
-    assert "log10 of train.lr" in page and page.count("<svg") == 2
+    assert ">0.02</text>" in page and page.count("<svg") == 2
     assert "<script>" not in page and "<b>" not in page.replace("<b class", "")
     nothing = {**document, "runs": [document["runs"][2]]}
     assert "<svg" not in write(nothing, tmp_path / "sweep.html", None).read_text()

@@ -52,6 +52,8 @@ class Chart:
     """A vertical line at x, and its name."""
     point: tuple[float, float, str] | None = None
     """A ring at (x, y), and its note."""
+    log: tuple[bool, bool] = (False, False)
+    """Of x and y: values are given as their log10, and the axis tells what they stand for."""
 
     @property
     def scale(self) -> _Scale:
@@ -135,16 +137,27 @@ def room(values: Any, floor: float | None = None, ceiling: float | None = None) 
 
 def _axes(chart: Chart) -> Iterator[Markup]:
     scale, bottom, right = chart.scale, HEIGHT - _BOTTOM, WIDTH - _RIGHT
-    for value in ticks(*chart.y):
+    for value, words in _named(chart.y, chart.log[1]):
         y = scale.down(value)
         yield _path([f"{_LEFT} {y:.1f}", f"{right} {y:.1f}"], "rule")
-        yield _text(_LEFT - 7, y + 4, _number(value), "end")
-    for value in ticks(*chart.x):
-        yield _text(scale.across(value), bottom + 17, _number(value), "middle")
+        yield _text(_LEFT - 7, y + 4, words, "end")
+    for value, words in _named(chart.x, chart.log[0]):
+        yield _text(scale.across(value), bottom + 17, words, "middle")
     yield _path([f"{_LEFT} {bottom}", f"{right} {bottom}"], "axis")
     yield _text((_LEFT + right) / 2, HEIGHT - 6, chart.x_title, "middle", "title")
     upright = Markup('<g transform="translate(13 {:.1f}) rotate(-90)">{}</g>')
     yield upright.format((_TOP + bottom) / 2, _text(0, 0, chart.y_title, "middle", "title"))
+
+
+def _named(of: Range, log: bool) -> list[tuple[float, str]]:
+    """Where an axis has its ticks, and their words."""
+    if not log:
+        return [(value, _number(value)) for value in ticks(*of)]
+    powers = range(math.floor(of[0]), math.ceil(of[1]) + 1)
+    decades = of[1] - of[0]
+    within = (1, 1.5, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 2 else (1,)
+    found = [(k + math.log10(m), _number(m * 10.0**k)) for k in powers for m in within]
+    return [(value, words) for value, words in found if of[0] <= value <= of[1]]
 
 
 def _area(chart: Chart) -> Markup:

@@ -90,16 +90,16 @@ def scatter(document: Mapping[str, Any], key: str) -> Markup | None:
         Line([at], [y], COLOURS[row["status"]], joined=False, notes=[f"{_said(row)}: {y:.4f}"])
         for at, (_, y, row) in zip(x, there, strict=True)
     ]
-    name = f"log10 of {key}" if log else key
     y = [figure for _, figure, _ in there]
     return draw(
         Chart(
-            f"{document['metric']} of {len(dots)} runs by {name}",
-            name,
+            f"{document['metric']} of {len(dots)} runs by {key}",
+            key,
             document["metric"],
             room(x),
             room(y, floor=0, ceiling=1.02),
             dots[::-1],
+            log=(log, False),
         )
     )
 

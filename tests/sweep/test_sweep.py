@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from train.__main__ import train
 from train.cli import main as teensafe
@@ -16,7 +18,7 @@ from train.errors import Failure, Interrupted, Problem, Pruned
 from train.sweep.page import write
 from train.sweep.spec import Plan, load
 from train.sweep.sweep import groups, sweep
-from train.sweep.table import title
+from train.sweep.table import table, title
 from train.tracking.run import history, status
 
 METRIC = "dev/macro/auprc"
@@ -185,24 +187,30 @@ def test_a_real_search_ends_runs_early_and_goes_on_after_a_break(
 
 
 def test_the_page_draws_what_there_is(tmp_path: Path) -> None:
-    row = {"name": "a", "interval": None, "run": "a-1", "seconds": 2.0, "error": "", "steps": 20}
+    def row(n: int, status: str = "done", **more: Any) -> dict[str, Any]:
+        return {
+            "name": f"run-{n}", "run": f"run-{n}-12ab", "status": status, "figure": 0.9 - n / 10, "at": 10,
+            "interval": (0.4, 0.95), "curve": [[10, 0.9 - n / 10], [20, 0.3]], "steps": 20, "seconds": 2.0,
+            "error": "", "values": {"train.lr": f"{10**-n:g}", "loss": "<b>" if n else "bce"},
+            "numbers": {"train.lr": 10.0**-n, "loss": None}, **more,
+        }  # fmt: skip
+
+    gone: dict[str, Any] = {"run": None, "figure": None, "interval": None, "at": None, "curve": []}
     document: dict[str, Any] = {
         "schema": 1, "name": "rates", "recipe": "toy.yaml", "search": {"kind": "grid"}, "metric": METRIC,
-        "limits": [], "keys": ["train.lr", "loss"], "of": 3,
-        "runs": [
-            {**row, "status": "done", "figure": 0.5, "at": 10, "curve": [[10, 0.5], [20, 0.4]],
-             "values": {"train.lr": "0.001", "loss": "bce"}, "numbers": {"train.lr": 0.001, "loss": None}},
-            {**row, "status": "done", "figure": 0.4, "at": 10, "curve": [[10, 0.4]],
-             "values": {"train.lr": "0.1", "loss": "<b>"}, "numbers": {"train.lr": 0.1, "loss": None}},
-            {**row, "status": "failed", "figure": None, "at": None, "curve": [], "run": None, "seconds": None,
-             "error": "<script>", "values": {"train.lr": "1", "loss": "bce"},
-             "numbers": {"train.lr": 1.0, "loss": None}},
-        ],
+        "limits": [], "keys": ["train.lr", "loss"], "of": 6,
+        "runs": [*map(row, range(3)), row(3, "pruned", run=None), row(4, "failed", **gone, error="<script>")],
     }  # fmt: skip
     page = write(document, tmp_path / "sweep.html", None).read_text()
-    assert ">0.02</text>" in page and page.count("<svg") == 2
-    assert "<script>" not in page and "<b>" not in page.replace("<b class", "")
-    nothing = {**document, "runs": [document["runs"][2]]}
+    assert page.count("<svg") == 2  # the curves, and rates by their logarithm: a loss is no number
+    assert ">0.01</text>" in page and "0.800 (0.40 to 0.95)" in page
+    assert "<script>" not in page and "<b>" not in page and "&lt;b&gt;" in page
+    assert "5 of 6 runs, 3 finished, 1 ended early, 1 failed" in page
+    printed = Console(width=120, record=True, file=io.StringIO())
+    printed.print(table(document))
+    said = printed.export_text()
+    assert "12ab" in said and "ended early" in said and "run-0" not in said
+    nothing = {**document, "runs": [document["runs"][4]]}
     assert "<svg" not in write(nothing, tmp_path / "sweep.html", None).read_text()
 
 

@@ -19,6 +19,8 @@ from train.sweep.table import figure, title
 COLOURS = {"done": 0, "pruned": 7, "failed": 6}
 """Of the page's style, by what became of a run; the first of the ranking is drawn in the colour BEST."""
 BEST = 2
+FEW = 4
+"""Values, from which on they are drawn."""
 
 
 def write(document: Mapping[str, Any], path: Path, comparison: str | None) -> Path:
@@ -73,7 +75,7 @@ def curves(document: Mapping[str, Any]) -> Markup | None:
 
 def scatter(document: Mapping[str, Any], key: str) -> Markup | None:
     """A dot a run: a number against the figure; by its logarithm where the greatest is 20 times the least.
-    None where it is no number, or always the same."""
+    None where it is no number, or has few values, which a table tells better."""
     import math
 
     there = [
@@ -82,7 +84,7 @@ def scatter(document: Mapping[str, Any], key: str) -> Markup | None:
         if row["figure"] is not None and row["numbers"][key] is not None
     ]
     values = [value for value, _, _ in there]
-    if len(there) != sum(row["figure"] is not None for row in document["runs"]) or len({*values}) < 2:
+    if len(there) != sum(row["figure"] is not None for row in document["runs"]) or len({*values}) < FEW:
         return None
     log = min(values) > 0 and max(values) >= 20 * min(values)
     x = [math.log10(value) if log else value for value in values]

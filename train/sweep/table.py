@@ -10,6 +10,7 @@ from rich.table import Table
 
 MOST = 20
 """Runs that are listed; the page has all."""
+STATES = {"done": "finished", "pruned": "ended early", "failed": "failed"}
 
 
 def table(document: Mapping[str, Any]) -> Table:
@@ -22,12 +23,13 @@ def table(document: Mapping[str, Any]) -> Table:
     for key in document["keys"]:
         drawn.add_column(key, overflow="fold")
     drawn.add_column(document["metric"], justify="right", no_wrap=True)
-    drawn.add_column("step", justify="right")
-    drawn.add_column("", overflow="fold")
+    drawn.add_column("at step", justify="right", no_wrap=True)
+    drawn.add_column("run ends with", no_wrap=True)
     for row in runs[:MOST]:
         values = (row["values"][key] for key in document["keys"])
         of = f"{row['at'] or '–'} of {row['steps']}"
-        drawn.add_row(*values, figure(row), of, row["run"] or row["status"])
+        ending = row["run"].rpartition("-")[2] if row["run"] else STATES[row["status"]]
+        drawn.add_row(*values, figure(row), of, ending)
     return drawn
 
 
@@ -35,7 +37,7 @@ def title(document: Mapping[str, Any]) -> str:
     """How many runs, and what became of them."""
     counts = [
         f"{count} {words}"
-        for state, words in (("done", "finished"), ("pruned", "ended early"), ("failed", "failed"))
+        for state, words in STATES.items()
         if (count := sum(row["status"] == state for row in document["runs"]))
     ]
     return f"{len(document['runs'])} of {document['of']} runs, {', '.join(counts) or 'none finished'}"

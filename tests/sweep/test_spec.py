@@ -69,8 +69,10 @@ def test_what_is_set_holds_for_all_and_paths_start_from_the_file(write: Write, t
 
 def test_frozen_layers_are_shared_where_there_are_any(write: Write) -> None:
     plan = load(write("space: {adapter: [{kind: lora}, {kind: top, layers: 1}, {kind: head}]}"))
-    assert [plan.recipe(choice).train.cache_prefix for choice in plan.grid()] == [False, True, True]
+    assert [plan.recipe(choice).train.cache_prefix for choice in plan.grid()] == [False, "auto", "auto"]
     plan = load(write("cache_prefix: false\nspace: {adapter: [{kind: lora}, {kind: head}]}"))
+    assert not any(plan.recipe(choice).train.cache_prefix for choice in plan.grid())
+    plan = load(write("set: {train.cache_prefix: false}\nspace: {adapter: [{kind: top}, {kind: head}]}"))
     assert not any(plan.recipe(choice).train.cache_prefix for choice in plan.grid())
 
 

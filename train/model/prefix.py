@@ -31,8 +31,8 @@ FORMAT = 1
 PROBED = 8
 """Texts on which reading is held against computing before a training relies on it."""
 AGREES = {"fp32": 1e-3, "bf16": 0.1}
-"""Most that what is kept of a text may be off, by number format: rounding is under 1e-5, or about a hundredth;
-another text's state is off by about one."""
+"""Most that what is kept of a text may be off, by number format: rounding is under 1e-5 or about a hundredth,
+another text's state about one."""
 
 
 def frozen(classifier: Classifier) -> int:

@@ -90,7 +90,8 @@ class Sweep(Spec):
     search: Annotated[Grid | Tpe, Field(discriminator="kind")] = Grid()
     """Which combinations are trained."""
     cache_prefix: bool = True
-    """Compute layers that runs leave as they are once for each text, for all of them: train.cache_prefix."""
+    """Compute layers that runs leave as they are once for each text, for all of them: train.cache_prefix=auto
+    where the recipe does not say otherwise."""
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
@@ -121,8 +122,9 @@ class Plan:
         updates: dict[str, Any] = {"name": self.name(choice)}
         if given.track.group is None:
             updates["track"] = given.track.model_copy(update={"group": self.sweep.name})
-        if self.sweep.cache_prefix and given.freezes:
-            updates["train"] = given.train.model_copy(update={"cache_prefix": True})
+        stated = "cache_prefix" in given.train.model_fields_set
+        if self.sweep.cache_prefix and given.freezes and not stated:
+            updates["train"] = given.train.model_copy(update={"cache_prefix": "auto"})
         return given.model_copy(update=updates)
 
     def value(self, key: str, chosen: Any) -> Node:

@@ -41,7 +41,6 @@ def train(recipe: Recipe, watch: Watch | None = None) -> dict[str, Any]:
     from train.data.hazards import untrained
     from train.lock import code_version, resolve
     from train.loop.checkpoints import judged_up_to
-    from train.loop.memory import give_back
     from train.model.adapter import require_gpu
     from train.model.precision import resolve as resolve_precision
     from train.signals import StopSignals
@@ -55,7 +54,6 @@ def train(recipe: Recipe, watch: Watch | None = None) -> dict[str, Any]:
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )
     terminal = Terminal(accelerator.is_main_process)
-    give_back(accelerator)  # what a training before it in this process held that ended early
     with StopSignals() as stop:
         main_first(accelerator, lambda: require_gpu(recipe.adapter))
         resolved = main_first(accelerator, lambda: resolve(recipe))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
 import signal
-import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -282,34 +280,6 @@ def test_a_run_killed_after_its_last_update_is_finished_whatever_it_scored(
         patch.setattr("train.__main__._finish", killed)
         train(recipe, watch)
     assert train(recipe, watch)["steps"] == 4
-
-
-@pytest.mark.slow
-def test_what_a_run_held_that_ended_early_is_free_when_the_next_begins(
-    plan: Callable[[str], Plan], runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import train.model.classifier as room
-
-    made = plan("set: {train.steps: 4, evaluate.every: 2 steps}\nspace: {train.lr: [1e-2, 1e-3]}")
-    models: list[Any] = []
-    held: list[int] = []
-    create = room.create
-
-    def watched(*args: Any, **more: Any) -> Any:
-        held.append(sum(model() is not None for model in models))
-        found = create(*args, **more)
-        models.append(weakref.ref(found.model))
-        return found
-
-    monkeypatch.setattr(room, "create", watched)
-    for number in range(2):
-        gc.disable()
-        try:
-            with pytest.raises(Pruned):
-                train(made.recipe({"train.lr": number}), lambda step, figures: False)
-        finally:
-            gc.enable()
-    assert held == [0, 0]
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.errors import Failure, Interrupted, Problem, Pruned, guarded
-from train.job import Job, Watch, end_process, main_first, shared, take_leave
+from train.job import Job, Watch, end_process, main_first, shared, steps_of, take_leave
 from train.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def train(recipe: Recipe, watch: Watch | None = None) -> dict[str, Any]:
     """Train a recipe, or resume it, or find that it is done. Returns the run's summary.
 
-    watch: is told of every evaluation, past ones too, and may end the training before its last step. Raises
+    watch: is told of every evaluation, past ones too, and may end the training before its last step. What a
+    killed process judged after its last checkpoint is trained and judged again, and told then. Raises
     InputError (nothing was written), Failure, or Interrupted and Pruned (the same call resumes).
     """
     import torch
@@ -39,6 +40,7 @@ def train(recipe: Recipe, watch: Watch | None = None) -> dict[str, Any]:
     from train import publishing
     from train.data.hazards import untrained
     from train.lock import code_version, resolve
+    from train.loop.checkpoints import judged_up_to
     from train.model.adapter import require_gpu
     from train.model.precision import resolve as resolve_precision
     from train.signals import StopSignals
@@ -58,14 +60,16 @@ def train(recipe: Recipe, watch: Watch | None = None) -> dict[str, Any]:
         folder = runs_folder() / resolved.run_name
         code = code_version()
         before = status(folder)
-        past = evaluations(folder) if watch else ()
+        done, steps = before.get("status") == "done", steps_of(resolved)
+        known = steps if done else judged_up_to(folder / "checkpoints")
+        past = [each for each in evaluations(folder) if each[0] <= known] if watch else []
         unwanted = [step for step, figures in past if watch and not watch(step, figures)]
-        if before.get("status") == "done":
+        if done:
             if before.get("code") != code:
                 terminal.say(f"warning: this run was made by code {before.get('code')}; this is {code}")
             terminal.say(f"{folder}: done already (step {before['step']})")
             return {"run": str(folder), **summary(folder)}
-        if unwanted:
+        if unwanted and unwanted[0] < steps:
             raise _pruned(unwanted[0])
         for line in untrained(resolved.corpus):
             terminal.say(f"warning: {line}")

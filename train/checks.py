@@ -58,7 +58,7 @@ def check(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
                     place = f"evaluate.suites.{part}.{number}.sources.{name}.labels"
                     warnings.append(recipe.problem(place, what))
     errors += _unanswerable(recipe)
-    if recipe.train.cache_prefix and not recipe.freezes:
+    if recipe.train.cache_prefix is True and not recipe.freezes:
         dropping = recipe.model.dropout > 0
         what = f"true, but {'model.dropout draws anew' if dropping else 'all layers learn'} at every update"
         expected = "model.dropout: 0" if dropping else "adapter.kind head or top, or adapter.top of lora"

@@ -53,6 +53,10 @@ class Failure(TeensafeError):
         super().__init__(str(problem))
 
 
+class Diverged(Failure):
+    """Loss or gradient is not finite: the recipe's own doing, and met by all processes at one update."""
+
+
 class Interrupted(TeensafeError):
     """A signal asked us to stop; the state is saved and the same command resumes it."""
 

@@ -7,8 +7,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -98,7 +98,7 @@ class Job:
             "autocast": partial(autocast, accelerator.device, self.precision),
             "cells": recipe.loss.cells(torch.from_numpy(factors).to(accelerator.device)),
         }
-        prefix = self._prefix(classifier) if recipe.train.cache_prefix else None
+        prefix = self._prefix(classifier, start) if recipe.train.cache_prefix else None
         with _faster(classifier, prefix):
             size = self._micro_batch(lambda batch: rehearse(classifier.model, batch, **way))
         updates = fit(
@@ -113,42 +113,80 @@ class Job:
         )
         return _within(_faster(classifier, prefix), updates)
 
-    def _prefix(self, classifier: Classifier) -> Prefix:
-        """The frozen layers, with what they make of every text to train on kept on disk.
+    def _prefix(self, classifier: Classifier, start: int) -> Prefix | None:
+        """The frozen layers, with what they make of every text to train on kept on disk; None where the
+        recipe leaves it to what is found.
 
-        Raises InputError where none is frozen, the disk has no room, or the layers above read more.
+        Raises InputError where none is frozen, the disk has no room, or the layers above read more, and
+        Interrupted.
         """
-        corpus, accelerator, encoder = self.resolved.corpus, self.accelerator, self.resolved.corpus.encoder
-        depth = frozen(classifier)
-        if not depth:
-            what = f"true, but every update changes all {len(layers(classifier.plain))} layers"
-            raise InputError(Problem("train.cache_prefix", what, "a frozen layer, or false"))
+        corpus, encoder = self.resolved.corpus, self.resolved.corpus.encoder
         sequences = corpus.sequences(corpus.rows("train"))
         texts = [np.asarray(window) for whole in sequences for window in encoder.windows(whole)]
-        prefix = Prefix(classifier, depth, encoder.pad(texts[:PROBED]))
-        missing = prefix.states.missing(texts)
-        accelerator.wait_for_everyone()  # before any process adds to what all have looked at
-        require_room(prefix.bytes_of(missing))
-        most = tokens_at_once(classifier.device.type)
-        classifier.attend(SCORING_ATTENTION)
-        with self.terminal.bar("frozen layers", len(missing)) as advance:
-            prefix.fill(
-                missing[accelerator.process_index :: accelerator.num_processes],
-                lambda part: encoder.batches(
-                    part, scoring_batches(np.fromiter(map(len, part), dtype=np.int64), most), most
-                ),
-                lambda count: advance(count * accelerator.num_processes),
-            )
-        classifier.attend(self.training_attention)
-        accelerator.wait_for_everyone()
-        prefix.states.look_again()
+        try:
+            prefix, missing = self._beginning(classifier, texts)
+        except InputError as unsuited:
+            if self.resolved.recipe.train.cache_prefix != "auto":
+                raise
+            self.terminal.say(f"frozen layers are computed at every update: {unsuited.problems[0].what}")
+            return None
+        self._fill(classifier, prefix, texts, missing, start)
         off = prefix.prove()
         size = prefix.bytes_of(texts) / 1e9
         self.terminal.say(
-            f"{depth} frozen layer(s): computed for {len(missing):,} texts, read for the rest; {size:.2g} GB "
-            f"in {prefix.states.folder}, {off:.2%} off by rounding"
+            f"{prefix.depth} frozen layer(s): computed for {missing:,} texts, read for the rest; "
+            f"{size:.2g} GB in {prefix.states.folder}, {off:.2%} off by rounding"
         )
         return prefix
+
+    def _beginning(self, classifier: Classifier, texts: Sequence[np.ndarray]) -> tuple[Prefix, int]:
+        """The frozen layers, and of how many texts nothing is kept yet: the same, or the same InputError, on
+        all processes, before any of them writes."""
+        depth = frozen(classifier)
+        if not depth:
+            what = f"every update computes all {len(layers(classifier.plain))} layers anew"
+            raise InputError(Problem("train.cache_prefix", what, "a frozen layer without dropout, or false"))
+        probe = texts[:: max(1, len(texts) // PROBED)][:PROBED]
+        prefix = Prefix(classifier, depth, self.resolved.corpus.encoder.pad(probe))
+        missing = prefix.states.missing(texts)
+        size, free, count = told(
+            self.accelerator, [prefix.bytes_of(missing), shutil.disk_usage(cache_folder()).free, len(missing)]
+        )
+        self.accelerator.wait_for_everyone()  # what all have looked at, nobody has added to
+        require_room(size, free)
+        return prefix, count
+
+    def _fill(
+        self, classifier: Classifier, prefix: Prefix, texts: Sequence[np.ndarray], missing: int, start: int
+    ) -> None:
+        """Compute and keep what is missing, each process its part. Raises Interrupted on all of them where a
+        signal reached one; what was finished stays."""
+        import torch
+
+        accelerator, encoder = self.accelerator, self.resolved.corpus.encoder
+        most = tokens_at_once(classifier.device.type)
+        # parts of the texts, not of those missing: another run may add some before all have looked
+        mine = prefix.states.missing(texts[accelerator.process_index :: accelerator.num_processes])
+        classifier.attend(SCORING_ATTENTION)
+        with self.terminal.bar("frozen layers", missing) as advance, suppress(Interrupted):
+
+            def done(count: int) -> None:
+                advance(count * accelerator.num_processes)
+                if self.stop:
+                    raise self.interrupted(start)
+
+            prefix.fill(
+                mine,
+                lambda part: encoder.batches(
+                    part, scoring_batches(np.fromiter(map(len, part), dtype=np.int64), most), most
+                ),
+                done,
+            )
+        classifier.attend(self.training_attention)
+        cut = accelerator.reduce(torch.tensor(float(bool(self.stop)), device=accelerator.device), "sum")
+        if cut.item() > 0:
+            raise self.interrupted(start)
+        prefix.states.look_again()
 
     def _micro_batch(self, attempt: Callable[[Batch], None]) -> int:
         """Most examples a process holds at once, the same on all: what the recipe says, or what fits."""
@@ -192,12 +230,10 @@ def _faster(classifier: Classifier, prefix: Prefix | None) -> Iterator[None]:
         yield
 
 
-def require_room(size: int) -> None:
-    """Raise InputError where the cache's disk has no room for so many bytes."""
-    folder = cache_folder()
-    free = shutil.disk_usage(folder).free
+def require_room(size: int, free: int) -> None:
+    """Raise InputError where the cache's disk, with so many bytes free, has no room for those to be kept."""
     if size > free:
-        what = f"true, which takes {size / 1e9:.1f} GB in {folder}; {free / 1e9:.1f} GB are free"
+        what = f"{size / 1e9:.1f} GB are to be kept in {cache_folder()}, where {free / 1e9:.1f} GB are free"
         remedy = "TEENSAFE_CACHE on another disk, more frozen layers, or train.cache_prefix=false"
         raise InputError(Problem("train.cache_prefix", what, "room on the disk", remedy))
 
@@ -240,9 +276,15 @@ def main_first(accelerator: Accelerator, work: Callable[[], T]) -> T:
 
 def shared(accelerator: Accelerator, value: str) -> str:
     """The main process's value, on every process."""
+    return str(told(accelerator, [value])[0])
+
+
+def told(accelerator: Accelerator, values: list[T]) -> list[T]:
+    """The main process's values, on every process."""
     from accelerate.utils import broadcast_object_list
 
-    return str(broadcast_object_list([value])[0])
+    found: list[T] = broadcast_object_list(values)
+    return found
 
 
 def take_leave() -> None:

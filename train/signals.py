@@ -9,7 +9,10 @@ HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # SIGUSR1: Slurm's wa
 
 
 class StopSignals:
-    """Within this context the first signal is noted in `received`; a second Ctrl-C interrupts at once."""
+    """Within this context the first signal is noted in `received`; a second Ctrl-C interrupts at once.
+
+    Where one stands within another, the outer learns at the inner one's end what that has noted.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -26,6 +29,9 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+            outer = getattr(handler, "__self__", None)
+            if isinstance(outer, StopSignals) and outer.received is None:
+                outer.received = self.received
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModel
 
+from tests.conftest import byte_pairs
 from tests.model.classifiers import TEXTS, encoder_of, make
-from tests.model.families import ALL
+from tests.model.families import ALL, ENCODER_MARKS, SIZE
 from train.data.order import scoring_batches
 from train.errors import Failure, InputError
 from train.model.adapter import Full, Head, Lora, Top, layers
@@ -163,6 +168,79 @@ def test_a_family_whose_upper_layers_read_more_is_refused(base: Callable[[str], 
     )
     with pytest.raises(InputError, match="upper layers of BertForSequenceClassification read more than what"):
         filled(classifier, sequences(classifier), depth=2)
+
+
+OTHERS = {
+    "albert": {**SIZE, "embedding_size": 16, "pad_token_id": 1},
+    "t5": {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 3, "num_heads": 4, "pad_token_id": 1,
+           "eos_token_id": 2, "decoder_start_token_id": 1},
+    "gpt2": {"n_embd": 32, "n_layer": 3, "n_head": 4, "bos_token_id": 0, "eos_token_id": 2},
+}  # fmt: skip
+
+
+def other(family: str, folder: Path) -> Path:
+    tokenizer = byte_pairs(**ENCODER_MARKS)
+    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), **OTHERS[family])
+    torch.manual_seed(0)
+    AutoModel.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(("family", "adapter"), [("albert", Head()), ("t5", Top(layers=1))])
+def test_what_one_state_a_token_does_not_tell_is_refused(family: str, adapter: Any, tmp_path: Path) -> None:
+    """ALBERT passes through one layer many times; T5's layers hand on a mask, which is the batch's own."""
+    classifier = make(other(family, tmp_path), adapter)
+    with pytest.raises(InputError, match="read more than what layer"):
+        filled(classifier, sequences(classifier, [text for text in TEXTS if text]))
+
+
+def test_a_dropout_that_the_family_keeps_for_itself_freezes_nothing(tmp_path: Path) -> None:
+    assert frozen(make(other("gpt2", tmp_path), Top(layers=1))) == 0
+
+
+def test_what_wrapped_a_layer_stays_around_it(base: Callable[[str], Path]) -> None:
+    """Such as accelerate's hooks around layers in 4 bits."""
+    classifier = make(base("bert"), Top(layers=1))
+    texts = sequences(classifier)
+    wrapped = [classifier.plain, layers(classifier.plain)[0]]
+    for part in wrapped:
+        part.forward = partial(part.forward)
+    ways = [part.forward for part in wrapped]
+    with filled(classifier, texts).read():
+        passed(classifier, encoder_of(classifier).pad(texts))
+    assert [part.forward for part in wrapped] == ways
+
+
+def test_a_cache_that_is_emptied_meanwhile(base: Callable[[str], Path]) -> None:
+    classifier = make(base("bert"), Top(layers=1))
+    texts = sequences(classifier)
+    inputs = encoder_of(classifier).pad(texts)
+    computed, _ = passed(classifier, inputs)
+    prefix = filled(classifier, texts)
+    shutil.rmtree(prefix.states.folder)
+    with prefix.read():
+        assert torch.equal(passed(classifier, inputs)[0], computed)
+    with pytest.raises(Failure, match="somebody has emptied the cache"):
+        prefix.prove()
+
+
+def test_one_token_a_thousand_times_as_large_does_not_speak_for_all(base: Callable[[str], Path]) -> None:
+    """A decoder's first token is, and is the same for every text that begins so."""
+    classifier = make(base("qwen3"), Top(layers=1))
+    texts = sequences(classifier, [f"you are {word}" for word in ("kind", "so kind", "a friend", "an idiot")])
+    body = classifier.plain.model
+    first = body.embed_tokens.weight.data[texts[0][0]]
+    first *= 1e4 / first.norm()
+    prefix = filled(classifier, texts)
+    (shard,) = prefix.states.folder.iterdir()
+    states, starts = np.load(shard / "states.npy"), np.load(shard / "starts.npy")
+    for start, end in pairwise(starts):
+        states[start + 1 : end] = states[start + 1 : end][::-1]
+    np.save(shard / "states.npy", states)
+    prefix.states.look_again()
+    with pytest.raises(Failure, match="off what the model computes"):
+        prefix.prove()
 
 
 def test_what_another_text_left_is_not_taken_for_it(base: Callable[[str], Path]) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +86,72 @@ def test_damage_is_made_again(states: States, file: str, damage: bytes) -> None:
     assert len(again.missing(TEXTS)) == 4
     again.add(again.missing(TEXTS), len, compute)
     assert all(held(again, text) for text in TEXTS)
+
+
+def test_keys_of_another_shard_are_damage(states: States) -> None:
+    states.add(states.missing(TEXTS), len, compute)
+    (shard,) = states.folder.iterdir()
+    np.save(shard / "keys.npy", np.load(shard / "keys.npy")[1:])
+    assert len(States(states.folder, "fp32", 2).missing(TEXTS)) == 4
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_a_shard_that_cannot_be_opened_is_kept(
+    states: States, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states.add(states.missing(TEXTS), len, compute)
+
+    def refused(*args: Any, **more: Any) -> None:
+        raise OSError(number, "refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", refused)
+        with pytest.raises(OSError, match="refused"):
+            States(states.folder, "fp32", 2).missing(TEXTS)
+    assert all(held(States(states.folder, "fp32", 2), text) for text in TEXTS)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts file handles as Linux shows them")
+def test_many_shards_take_few_file_handles(states: States, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train.model.states, "SHARD", 1)
+    texts = [np.array([n], dtype=np.int32) for n in range(100)]
+    states.add(states.missing(texts), len, compute)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    places = states.find(texts)
+    assert places is not None
+    most = max(len([*Path("/proc/self/fd").iterdir()]) for _ in places)
+    assert most - before <= train.model.states.OPEN + 2
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing_half(states: States) -> None:
+    """Not a signal, as it is of a mapped file: the limit stands for the disk."""
+    code = f"""if True:
+        import resource
+        import numpy as np
+        from pathlib import Path
+        from train.model.states import States
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        states = States(Path({str(states.folder)!r}), "fp32", 64)
+        text = np.zeros(1000, dtype=np.int32)
+        try:
+            states.add([text], len, lambda texts: iter([([0], [np.ones((1000, 64), np.float32)])]))
+        except OSError as error:
+            print(error.errno, [*states.folder.iterdir()])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == f"{errno.EFBIG} []"
+
+
+@pytest.mark.parametrize("lost", ["a text", "a token"])
+def test_a_shard_with_a_hole_is_not_kept(states: States, lost: str) -> None:
+    def part(texts: Sequence[np.ndarray]) -> Iterator[tuple[Sequence[int], Sequence[np.ndarray]]]:
+        for positions, (found,) in [*compute(texts)][lost == "a text" :]:
+            yield positions, [found[:1] if lost == "a token" else found]
+
+    with pytest.raises(AssertionError):
+        states.add(states.missing(TEXTS), len, part)
+    assert not [*states.folder.iterdir()]
 
 
 def test_two_that_write_the_same(states: States) -> None:

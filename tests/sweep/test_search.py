@@ -51,7 +51,7 @@ def passed(plan: Plan, stop: int | None = None) -> list[tuple[dict[str, object],
             seen = at
             if not trial.evaluated(figure(trial, at)):
                 break
-        trial.ended(figure(trial, seen))
+        trial.ended(figure(trial, seen), seen < 4)
         found.append((dict(trial.choice), seen))
     return found
 
@@ -89,11 +89,41 @@ def test_a_break_changes_nothing(plan: Callable[..., Plan]) -> None:
     assert passed(plan()) == whole
 
 
+def test_what_becomes_of_a_run_later_changes_nothing(plan: Callable[..., Plan]) -> None:
+    """One that was ended early is trained to its end by hand, and found so when the sweep begins again."""
+    whole, found = passed(plan()), []
+    for trial in trials(plan()):
+        seen = [trial.evaluated(figure(trial, at)) for at in range(1, 5)]
+        trial.ended(figure(trial), False)
+        found.append((dict(trial.choice), seen.index(False) + 1 if False in seen else 4))
+    assert found == whole
+
+
+def test_a_run_that_falls_behind_at_its_last_evaluation_has_finished(plan: Callable[..., Plan]) -> None:
+    for number, trial in enumerate(trials(plan(runs=7))):
+        last = 0.9 if number < 6 else 0.6
+        wanted = [trial.evaluated(figure) for figure in (0.5, 0.5, 0.5, last)]
+        trial.ended(last, False)
+    assert wanted == [True, True, True, False]
+    assert trial._trial.study.trials[-1].state.name == "COMPLETE"  # type: ignore[attr-defined]
+
+
+def test_a_range_keeps_its_steps(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    made = plan()
+    path = tmp_path / "sweep.yaml"
+    path.write_text(
+        path.read_text().replace("{low: 1e-5, high: 1e-1, log: true}", "{low: 1, high: 1.002, step: 0.0005}")
+    )
+    made = load(path)
+    drawn = {trial.choice["train.lr"] for trial in trials(made)}
+    assert drawn == {1.0, 1.0005, 1.001, 1.0015, 1.002}
+
+
 def test_what_has_no_figure_is_not_taken_for_bad_or_good(plan: Callable[..., Plan]) -> None:
     drawn = []
     for trial in trials(plan(runs=12)):
         assert trial.evaluated(None)
-        trial.ended(None)
+        trial.ended(None, False)
         drawn.append(trial.choice["train.lr"])
     assert len({*drawn}) == 12
 

@@ -69,8 +69,10 @@ def test_what_is_set_holds_for_all_and_paths_start_from_the_file(write: Write, t
 
 def test_frozen_layers_are_shared_where_there_are_any(write: Write) -> None:
     plan = load(write("space: {adapter: [{kind: lora}, {kind: top, layers: 1}, {kind: head}]}"))
-    assert [plan.recipe(choice).train.cache_prefix for choice in plan.grid()] == [False, True, True]
+    assert [plan.recipe(choice).train.cache_prefix for choice in plan.grid()] == [False, "auto", "auto"]
     plan = load(write("cache_prefix: false\nspace: {adapter: [{kind: lora}, {kind: head}]}"))
+    assert not any(plan.recipe(choice).train.cache_prefix for choice in plan.grid())
+    plan = load(write("set: {train.cache_prefix: false}\nspace: {adapter: [{kind: top}, {kind: head}]}"))
     assert not any(plan.recipe(choice).train.cache_prefix for choice in plan.grid())
 
 
@@ -105,6 +107,15 @@ def test_ranges(write: Write) -> None:
         ("search: {kind: tpe}\nspace: {train.lr: [1]}", ["search.runs is missing"]),
         ("search: {runs: 2, prun: median}\nspace: {train.lr: [1]}", ["unknown key", "did you mean prune"]),
         ("set: {train.lr: 1}\nspace: {train.lr: [1]}", ["train.lr: in `set` and in `space`"]),
+        (
+            "space: {evaluate.select.metric: [dev/macro/auprc, dev/macro/auroc]}",
+            ["sweep.yaml:4: space.evaluate.select.metric: its values change by what runs are ranked"],
+        ),
+        # two values that do not go together, each of which goes with the first of the other
+        (
+            "space: {model.max_length.overflow: [truncate, window], model.max_length.stride: [8, 100]}",
+            ["stride must be at most half of tokens"],
+        ),
         # of the recipes it makes, at the sweep's own lines
         ("space:\n  train.lr: [1e-3, -1]", ["sweep.yaml:5: train.lr: -1", "a number above 0"]),
         ("set:\n  train.lrr: 2\nspace: {train.lr: [1e-3]}", ["sweep.yaml:5: train.lrr: unknown key"]),

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from train.__main__ import train
 from train.cli import main as teensafe
-from train.errors import Failure, Interrupted, Problem, Pruned
+from train.errors import Diverged, Failure, Interrupted, Problem, Pruned
+from train.evaluation.metrics import measure
+from train.evaluation.predictions import Predictions
+from train.signals import StopSignals
+from train.sweep.__main__ import run
 from train.sweep.page import write
 from train.sweep.spec import Plan, load
 from train.sweep.sweep import groups, sweep
-from train.sweep.table import table, title
-from train.tracking.run import history, status
+from train.sweep.table import UNLIKE, table, title
+from train.tracking.run import evaluations, history, status
 
 METRIC = "dev/macro/auprc"
 
@@ -120,6 +127,162 @@ def test_seeds_of_one_recipe_are_compared_as_one(plan: Callable[[str], Plan]) ->
     assert groups({"runs": found}, 2) == [["run1", "run2"], ["run0", "run3"]]
 
 
+def test_a_choice_that_is_drawn_again_is_one_run(plan: Callable[[str], Plan]) -> None:
+    """Or it would stand in the ranking twice, and be compared with itself."""
+    made = plan("search: {runs: 12, startup: 3, prune: none}\nspace: {train.lr: [1, 2, 3]}")
+    begun: list[str] = []
+
+    def fit(recipe: Any, watch: Any) -> dict[str, Any]:
+        begun.append(recipe.name)
+        watch(1, {METRIC: recipe.train.lr / 4})
+        return {}
+
+    found = sweep(made, fit)
+    assert len(begun) == 12
+    assert [row["figure"] for row in found["runs"]] == [0.75, 0.5, 0.25]
+    assert title(found) == "3 of 3 runs, 3 finished"
+
+
+def test_with_several_processes_a_run_that_diverges_is_kept_as_failed(
+    plan: Callable[[str], Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All meet it at one update and go on together; of another failure they know nothing."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    made, flaw = plan("space: {train.lr: [1, 2]}"), Problem("update 3", "loss nan is not finite")
+    assert title(sweep(made, told({"1": Diverged(flaw), "2": [0.5]}))).endswith("1 finished, 1 failed")
+    with pytest.raises(Failure):
+        sweep(made, told({"1": Failure(flaw), "2": [0.5]}))
+
+
+def predicted(folder: Path, *, flags_from: float, cells: int = 400) -> dict[str, Any]:
+    """A finished run's folder with predictions on dev, and its summary."""
+    dice = np.random.default_rng(1)
+    targets = np.zeros((cells, 1), dtype=np.float32)
+    targets[::3] = 1
+    scores = np.clip(0.3 * targets + dice.uniform(0, 0.7, (cells, 1)), 0, 1)
+    rows = np.array([str(n) for n in range(cells)], dtype=object)
+    split = np.full(cells, "dev", dtype=object)
+    found = Predictions(
+        rows, split, rows, split, np.zeros(cells, dtype=bool), {}, ("hate",), targets, scores,
+        scores >= flags_from,
+    )  # fmt: skip
+    found.write(folder / "predictions" / "dev.parquet")
+    return {"run": str(folder), "steps": 1, "cost": {"train_seconds": 1.0}}
+
+
+def test_an_interval_is_of_the_figure_beside_it(plan: Callable[[str], Plan], tmp_path: Path) -> None:
+    """Checkpoints are ranked by flags at .5; those of a finished run are of its operating points."""
+    made = plan("set: {evaluate.select.metric: dev/hate/f1}\nspace: {train.lr: [1, 2]}")
+
+    def fit(recipe: Any, watch: Any) -> dict[str, Any]:
+        at = 0.5 if recipe.train.lr == 1 else 0.9
+        summary = predicted(tmp_path / f"run{at}", flags_from=at)
+        plain = predicted(tmp_path / "plain", flags_from=0.5)
+        part = Predictions.read(Path(plain["run"]) / "predictions" / "dev.parquet")
+        watch(1, {"dev/hate/f1": measure(part, "dev")["dev/hate/f1"]})
+        return summary
+
+    one, other = sorted(sweep(made, fit)["runs"], key=lambda row: row["values"]["train.lr"])
+    assert one["interval"][0] < one["figure"] < one["interval"][1]
+    assert other["figure"] == one["figure"] and other["interval"] is None
+
+
+def test_runs_judged_by_other_texts_are_said_to_be(
+    plan: Callable[[str], Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan("space: {train.lr: [1, 2]}")
+
+    def document(*cells: int) -> Any:
+        def fit(recipe: Any, watch: Any) -> dict[str, Any]:
+            watch(1, {METRIC: 0.5})
+            size = cells[int(recipe.train.lr) - 1]
+            return predicted(tmp_path / str(size), flags_from=0.5, cells=size)
+
+        return sweep(made, fit)
+
+    def shown(found: Any) -> tuple[bool, bool]:
+        page = write(found, tmp_path / "sweep.html", None).read_text()
+        return UNLIKE in page, table(found).caption == UNLIKE
+
+    assert shown(document(400, 400)) == (False, False)
+    assert shown(document(400, 500)) == (True, True)
+
+
+def test_a_list_is_no_markup(plan: Callable[[str], Plan]) -> None:
+    found = sweep(
+        plan("set: {train.lr: 1}\nspace: {adapter.targets: [[query], [query, value]]}"), told({"1": [0.5]})
+    )
+    console = Console(width=200)
+    with console.capture() as said:
+        console.print(table(found))
+    assert "[query, value]" in said.get()
+
+
+def test_a_signal_at_the_end_of_a_run_ends_the_sweep(
+    plan: Callable[[str], Plan], tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def train(recipe: Any, watch: Any) -> dict[str, Any]:
+        begun.append(recipe.name)
+        with StopSignals():  # its own, as a training has
+            os.kill(os.getpid(), signal.SIGTERM)
+        return predicted(tmp_path / "run", flags_from=0.5)
+
+    monkeypatch.setattr("train.__main__.train", train)
+    with pytest.raises(Interrupted, match="SIGTERM between two runs"):
+        run(plan("space: {train.lr: [1, 2, 3]}"))
+    assert len(begun) == 1
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_judged_after_its_last_checkpoint_is_told_once_it_is_judged_again(
+    plan: Callable[[str], Plan], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the second judgement may differ, and it is the one that stays."""
+    recipe = plan("set: {train.steps: 20, evaluate.every: 5 steps}\nspace: {train.lr: [1e-2]}").recipe(
+        {"train.lr": 0}
+    )
+    seen: list[tuple[int, Any]] = []
+
+    def watch(step: int, figures: Any) -> bool:
+        seen.append((step, figures[METRIC]))
+        return True
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("train.loop.checkpoints.save", killed)
+        train(recipe, watch)
+    (metrics,) = runs.glob("*/metrics.jsonl")
+    metrics.write_text(re.sub(f'"{METRIC}": [0-9.]+', f'"{METRIC}": 0.123', metrics.read_text()))
+    assert [figures[METRIC] for _, figures in evaluations(metrics.parent)] == [0.123]
+    train(recipe, watch)
+    assert [step for step, _ in seen] == [5, 10, 15, 20]
+    assert seen == [(step, figures[METRIC]) for step, figures in evaluations(metrics.parent)]
+
+
+@pytest.mark.slow
+def test_a_run_killed_after_its_last_update_is_finished_whatever_it_scored(
+    plan: Callable[[str], Plan], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = plan("set: {train.steps: 4, evaluate.every: 2 steps}\nspace: {train.lr: [1e-2]}").recipe(
+        {"train.lr": 0}
+    )
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def watch(step: int, figures: Any) -> bool:
+        return step < 4
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("train.__main__._finish", killed)
+        train(recipe, watch)
+    assert train(recipe, watch)["steps"] == 4
+
+
 @pytest.mark.slow
 def test_a_real_grid(
     plan: Callable[[str], Plan], tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[str]
@@ -199,6 +362,7 @@ def test_the_page_draws_what_there_is(tmp_path: Path) -> None:
     document: dict[str, Any] = {
         "schema": 1, "name": "rates", "recipe": "toy.yaml", "search": {"kind": "grid"}, "metric": METRIC,
         "limits": [], "keys": ["train.lr", "loss"], "of": 6,
+        "alike": True,
         "runs": [*map(row, range(3)), row(3, "pruned", run=None), row(4, "failed", **gone, error="<script>")],
     }  # fmt: skip
     page = write(document, tmp_path / "sweep.html", None).read_text()

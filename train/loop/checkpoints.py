@@ -157,6 +157,18 @@ def newest(root: Path, warn: Callable[[str], None]) -> tuple[Path, Progress] | N
     return None
 
 
+def judged_up_to(root: Path) -> int:
+    """The last step that a resume will not evaluate again; 0 where there is no checkpoint. Hashes are not
+    looked at."""
+    for folder in sorted(root.glob("step-*"), reverse=True):
+        try:
+            progress = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["progress"]
+            return int(progress["step"]) - (not progress["evaluated"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return 0
+
+
 def trainer_state(folder: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 

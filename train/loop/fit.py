@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from train.errors import Failure, Problem
+from train.errors import Diverged, Problem
 from train.example import Batch, Window
 from train.files import hashed
 
@@ -52,7 +52,7 @@ def fit(
     was cut does not enter. rate: step -> sets the learning rates and returns the one to report.
 
     Dropout is seeded from (seed, step, process), so a resumed run draws what it would have drawn. Raises
-    Failure, before the weights change, where loss or gradient is not finite; it names the examples' ids.
+    Diverged, before the weights change, where loss or gradient is not finite; it names the examples' ids.
     """
     import torch
 
@@ -106,13 +106,13 @@ def _finite(value: float) -> bool:
 
 def _not_finite(
     window: Window, broken: list[Batch], loss: float, norm: float, accelerator: Accelerator
-) -> Failure:
+) -> Diverged:
     from accelerate.utils import gather_object
 
     ids = gather_object([id for batch in broken or window.batches for id in batch.ids])
     shown = ", ".join(ids[:20]) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
     what = f"loss {loss}" if not _finite(loss) else f"gradient norm {norm}"
-    return Failure(
+    return Diverged(
         Problem(
             f"update {window.step + 1}",
             f"{what} is not finite; examples of the batch: {shown}",

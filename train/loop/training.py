@@ -18,10 +18,11 @@ class Training(Spec):
     """Most examples a process holds at once; auto: what fits. Changes memory and speed, never the result."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: less memory, a third slower, the same result."""
-    cache_prefix: bool = False
+    cache_prefix: bool | Literal["auto"] = False
     """Keep on disk, in $TEENSAFE_CACHE, what the frozen layers below all that learns make of each text, and
     read it at every update and in every run that freezes the same layers: many times faster where few layers
-    learn. The same result but for rounding to `precision`. For adapter.kind head and top, or adapter.top."""
+    learn. The same result but for rounding to `precision`. For adapter.kind head and top, or adapter.top.
+    auto: where there are such layers, the model's family can, and the disk has room."""
     epochs: PositiveFloat | None = None
     """Passes over the training examples; or say `steps`."""
     steps: PositiveInt | None = None

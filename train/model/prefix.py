@@ -31,16 +31,21 @@ FORMAT = 1
 """Raise it when the same key would give other states."""
 PROBED = 8
 """Texts on which reading is held against computing before a training relies on it."""
-AGREES = 0.1
-"""Most that what is kept may be off: rounding is under a hundredth, another text's state about one."""
+AGREES = {"fp32": 1e-3, "bf16": 0.1}
+"""Most that what is kept of a text may be off, by number format: rounding is under 1e-5 or about a hundredth,
+another text's state about one."""
 
 
 def frozen(classifier: Classifier) -> int:
     """How many layers from the first on are computed alike at every update: nothing in or below them learns
     or drops out."""
+    from torch import nn
+
     stack = layers(classifier.plain)
     learns = {p for p in classifier.plain.parameters() if p.requires_grad}
-    if classifier.card.backbone.dropout > 0 or learns & _before(classifier.plain, stack[0]):
+    # some families keep a dropout of their own, under a name that model.dropout does not reach
+    drops = any(isinstance(part, nn.Dropout) and part.p > 0 for part in classifier.plain.modules())
+    if drops or classifier.card.backbone.dropout > 0 or learns & _before(classifier.plain, stack[0]):
         return 0
     return next((i for i, layer in enumerate(stack) if learns & {*layer.parameters()}), len(stack))
 
@@ -66,16 +71,26 @@ class Prefix:
     def __init__(self, classifier: Classifier, depth: int, probe: Mapping[str, Tensor]) -> None:
         """depth: how many layers, at least 1; probe: inputs of some texts to train on.
 
-        Raises InputError for a family whose upper layers read more than what the frozen ones hand them.
+        Raises InputError for a family whose upper layers read more than one state of each token, made by one
+        pass through the frozen ones.
         """
+        import torch
+        import transformers
+
         self._classifier, self.depth, self._probe = classifier, depth, probe
         config: Any = classifier.plain.config
         # where the head reads the first position of the last frozen layer, nothing else of it is kept
         self._first = depth == len(layers(classifier.plain)) and config.model_type in FAMILIES
-        self._returned, logits = self._watched()
+        passes, logits = self._watched()
+        self._returned = passes[-1]
         state, precision = _state_of(self._returned), classifier.card.precision
+        others = self._returned[1:] if isinstance(self._returned, tuple) else ()
+        a_state = isinstance(state, torch.Tensor) and state.shape[:-1] == probe["input_ids"].shape
+        if len(passes) > 1 or not a_state or any(other is not None for other in others):
+            raise self._unsuited()
         key = [
             FORMAT,
+            transformers.__version__,  # whose code the layers are
             classifier.card.base_digest,
             isinstance(classifier.card.adapter, Qlora),
             depth,
@@ -87,12 +102,16 @@ class Prefix:
         with self._reading(lambda ids, mask: state):
             _, again = self._watched()
         if not again.allclose(logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
-            name = type(classifier.plain).__name__
-            what = f"true, but the upper layers of {name} read more than what layer {depth} hands them"
-            raise InputError(Problem("train.cache_prefix", what, "false for this model"))
+            raise self._unsuited()
 
-    def _watched(self) -> tuple[Any, Tensor]:
-        """Of the probe as training computes it: what the last frozen layer returns, and the logits."""
+    def _unsuited(self) -> InputError:
+        name = type(self._classifier.plain).__name__
+        what = f"the upper layers of {name} read more than what layer {self.depth} hands them"
+        return InputError(Problem("train.cache_prefix", what, "false for this model"))
+
+    def _watched(self) -> tuple[list[Any], Tensor]:
+        """Of the probe as training computes it: what the last frozen layer returns, pass by pass, and the
+        logits."""
         import torch
 
         classifier, returned = self._classifier, []
@@ -105,10 +124,12 @@ class Prefix:
                 logits = classifier.model(**on_device).logits.float()
         finally:
             hook.remove()
-        return returned[-1], logits
+        return returned, logits
 
     def prove(self) -> float:
-        """How far what is kept of the probe is off what is computed, of its size: root mean squares.
+        """How far what is kept of the probe is off what is computed, of its size: the mean over a text's
+        tokens, so that the few whose states are a thousand times as large do not speak for all; of the texts
+        the most.
 
         Raises Failure where that is more than rounding.
         """
@@ -116,14 +137,17 @@ class Prefix:
 
         mask = self._probe["attention_mask"]
         kept = self._state(self._probe["input_ids"], mask)
-        assert kept is not None
+        if kept is None:
+            what = "what was kept of the texts is gone: somebody has emptied the cache meanwhile"
+            raise Failure(Problem(str(self.states.folder), what, remedy="the same command makes it again"))
         seen = mask.to(kept.device).bool()
         if self._first:
             seen = seen & (torch.arange(mask.shape[1], device=seen.device) == 0)
-        own, right = kept[seen].float(), _state_of(self._returned)[seen].float()
-        off = float((own - right).norm() / right.norm())
-        if not off <= AGREES:
-            what = f"what is kept of {len(mask)} texts is {off:.0%} off what the model computes of them"
+        right = _state_of(self._returned).float()
+        each = (kept.float() - right).norm(dim=-1) / right.norm(dim=-1).clamp(min=1e-12)
+        off = float((each.where(seen, 0.0).sum(dim=1) / seen.sum(dim=1).clamp(min=1)).max())
+        if not off <= AGREES[self.states.precision]:
+            what = f"what is kept of {len(mask)} texts is {off:.2g} off what the model computes of them"
             remedy = "remove the folder: it is made again"
             raise Failure(Problem(str(self.states.folder), what, "rounding", remedy))
         return off
@@ -187,6 +211,7 @@ class Prefix:
         stack = layers(plain)[: self.depth]
         ways = [layer.forward for layer in stack]
         whole = plain.forward
+        before = [(part, vars(part).get("forward")) for part in (plain, *stack)]
         kept: list[Tensor | None] = [None]
 
         def forward(*args: Any, **inputs: Any) -> Any:
@@ -212,9 +237,10 @@ class Prefix:
                 layer.forward = passing(way)
             yield
         finally:
-            del plain.forward
-            for layer in stack:
-                del layer.forward
+            for part, own in before:
+                del part.forward
+                if own is not None:
+                    part.forward = own
 
     def _state(self, ids: Tensor, mask: Tensor) -> Tensor | None:
         """Of a batch, [B, T, D], zero where it is padded; None where a text's is not kept."""
@@ -225,8 +251,11 @@ class Prefix:
         if places is None:
             return None
         found = np.zeros((*tokens.shape, self.states.width), dtype=self.states.dtype)
-        for own, row, (states, start, end) in zip(seen, found, places, strict=True):
-            row[np.flatnonzero(own)[: end - start]] = states[start:end]
+        try:
+            for own, row, (states, start, end) in zip(seen, found, places, strict=True):
+                row[np.flatnonzero(own)[: end - start]] = states[start:end]
+        except FileNotFoundError:  # the cache may be emptied at any time
+            return None
         made = torch.from_numpy(found)
         bits = made.view(torch.bfloat16) if self.states.precision == "bf16" else made
         return bits.to(self._classifier.device).to(_state_of(self._returned).dtype)

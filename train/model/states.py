@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,9 @@ SHARD = 2**30
 """Bytes of a shard, at most, but for a text that is longer."""
 ABANDONED = 24 * 3600
 """Seconds after which half a shard is a killed process's: others may be writing theirs."""
-Places = list[tuple["np.ndarray", int, int]]
+OPEN = 64
+"""Shards that are open at once: each takes a file handle, and every run may add some to a store."""
+Places = Iterator[tuple["np.ndarray", int, int]]
 """Of each text: the states of its shard, and where its own begin and end."""
 Compute = Callable[[Sequence["np.ndarray"]], Iterator[tuple[Sequence[int], Sequence["np.ndarray"]]]]
 """Texts -> (positions among them, states [T, D] of each, in the store's dtype); in any order, each once."""
@@ -38,6 +40,7 @@ class States:
 
     def __init__(self, folder: Path, precision: Precision, width: int) -> None:
         self.folder, self.precision, self.width = folder, precision, width
+        self._open = lru_cache(OPEN)(_mapped)
 
     @property
     def dtype(self) -> str:
@@ -55,12 +58,16 @@ class States:
         return sorted(lacking, key=len, reverse=True)
 
     def find(self, texts: Sequence[np.ndarray]) -> Places | None:
-        """Where the states of these token sequences are; None where one is missing."""
+        """Where the states of these token sequences are; None where one is missing.
+
+        What comes raises FileNotFoundError where somebody has emptied the cache meanwhile.
+        """
         positions = self._positions(keys_of(texts))
         if (positions < 0).any():
             return None
         _, shard, start, end = self._index
-        return [(self._shards[shard[at]][2], int(start[at]), int(end[at])) for at in positions.tolist()]
+        shards = self._shards
+        return ((self._open(shards[shard[at]][2]), int(start[at]), int(end[at])) for at in positions.tolist())
 
     def add(
         self,
@@ -86,6 +93,7 @@ class States:
         """See what other processes have added."""
         for name in ("_shards", "_index"):
             self.__dict__.pop(name, None)
+        self._open.cache_clear()
 
     def _write(
         self,
@@ -101,35 +109,53 @@ class States:
             return
         try:
             with whole_folder(path) as part:
-                states = np.lib.format.open_memmap(
-                    part / "states.npy", mode="w+", dtype=self.dtype, shape=(int(starts[-1]), self.width)
-                )
-                for positions, found in compute(texts):
-                    for at, own in zip(positions, found, strict=True):
-                        states[starts[at] : starts[at + 1]] = own
-                states.flush()
+                self._write_states(part / "states.npy", starts, compute(texts))
                 np.save(part / "keys.npy", keys)
                 np.save(part / "starts.npy", starts)
         except OSError:
             if not path.exists():  # else another process has written the same meanwhile
                 raise
 
+    def _write_states(
+        self,
+        path: Path,
+        starts: np.ndarray,
+        computed: Iterator[tuple[Sequence[int], Sequence[np.ndarray]]],
+    ) -> None:
+        """Written, not mapped: of a mapped file a full disk is a bus error, which nothing can report."""
+        import numpy as np
+
+        lacking = set(range(len(starts) - 1))
+        with path.open("wb") as stream:
+            header = {"descr": np.dtype(self.dtype).str, "fortran_order": False}
+            np.lib.format.write_array_header_1_0(stream, header | {"shape": (int(starts[-1]), self.width)})
+            begin, size = stream.tell(), self.width * np.dtype(self.dtype).itemsize
+            for positions, found in computed:
+                for at, own in zip(positions, found, strict=True):
+                    assert own.shape == (starts[at + 1] - starts[at], self.width) and own.dtype == self.dtype
+                    stream.seek(begin + int(starts[at]) * size)
+                    stream.write(own.tobytes())
+                    lacking.remove(at)
+        assert not lacking, f"{len(lacking)} texts were not computed"
+
     @cached_property
-    def _shards(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """(keys, starts, states) of each."""
+    def _shards(self) -> list[tuple[np.ndarray, np.ndarray, Path]]:
+        """(keys, starts, file of states) of each."""
         import numpy as np
 
         found = []
         for path in sorted(self.folder.glob("[0-9a-f]*")):
             try:
                 keys, starts = np.load(path / "keys.npy"), np.load(path / "starts.npy")
-                states = np.load(path / "states.npy", mmap_mode="r")
-            except (OSError, ValueError, EOFError):
+                states = _mapped(path / "states.npy")
+            # of another error, such as too many open files, the shard is not to blame
+            except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
                 keys = starts = states = np.empty(0)
-            if not len(starts) or states.shape != (starts[-1], self.width) or states.dtype != self.dtype:
+            whole = len(starts) and keys.shape == (len(starts) - 1, 2) and keys.dtype == np.uint64
+            if not whole or states.shape != (starts[-1], self.width) or states.dtype != self.dtype:
                 shutil.rmtree(path, ignore_errors=True)  # damaged: it can be made again
                 continue
-            found.append((keys, starts, states))
+            found.append((keys, starts, path / "states.npy"))
         return found
 
     @cached_property
@@ -157,6 +183,13 @@ class States:
             return np.full(len(keys), -1)
         at = np.minimum(np.searchsorted(known[:, 0], keys[:, 0]), len(known) - 1)
         return np.where((known[at] == keys).all(axis=1), at, -1)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    import numpy as np
+
+    states: np.ndarray = np.load(path, mmap_mode="r")
+    return states
 
 
 def keys_of(texts: Sequence[np.ndarray]) -> np.ndarray:

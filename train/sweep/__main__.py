@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from train.errors import InputError, guarded
+from train.errors import InputError, Interrupted, guarded
 from train.job import end_process, take_leave
 from train.terminal import Terminal
 
@@ -55,10 +56,12 @@ def run(plan: Any) -> dict[str, Any]:
     its document; {} on all but the main process."""
     import torch
     from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
 
     from train.__main__ import train
     from train.alone import alone
     from train.files import write_json, write_text
+    from train.signals import StopSignals
     from train.sweep.search import require_optuna
     from train.sweep.sweep import sweep
     from train.sweep.table import table
@@ -74,10 +77,18 @@ def run(plan: Any) -> dict[str, Any]:
             write_json(folder / "sweep.json", document)
             _pages(document, folder, None)
 
-    with alone(folder, "another process runs this sweep") if leads else nullcontext():
+    def fit(recipe: Any, watch: Any) -> Mapping[str, Any]:
+        # a run that was ending when the signal came has ended: the next one must not begin
+        if number := broadcast_object_list([stop.received])[0]:
+            name = signal.Signals(number).name
+            raise Interrupted(number, f"stopped by {name} between two runs; the same command goes on")
+        return train(recipe, watch)
+
+    lock = alone(folder, "another process runs this sweep") if leads else nullcontext()
+    with lock, StopSignals() as stop:
         if leads:
             write_text(folder / "sweep.yaml", Path(plan.file).read_text(encoding="utf-8"))
-        document = sweep(plan, train, told, terminal.say)
+        document = sweep(plan, fit, told, terminal.say)
         if not leads:
             return {}
         compared = _compared(document, folder, terminal)

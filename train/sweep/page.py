@@ -14,7 +14,7 @@ import train.report
 from train.files import write_text
 from train.report.hardest import visible
 from train.report.svg import Chart, Line, draw, room
-from train.sweep.table import figure, title
+from train.sweep.table import UNLIKE, figure, title
 
 COLOURS = {"done": 0, "pruned": 7, "failed": 6}
 """Of the page's style, by what became of a run; the first of the ranking is drawn in the colour BEST."""
@@ -42,6 +42,7 @@ def write(document: Mapping[str, Any], path: Path, comparison: str | None) -> Pa
         curves=curves(document),
         by_key=[(key, by_value(document, key), scatter(document, key)) for key in document["keys"]],
         comparison=comparison,
+        unlike=UNLIKE,
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     )
     write_text(path, said)

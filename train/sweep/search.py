@@ -21,8 +21,8 @@ class Trial(Protocol):
     def evaluated(self, figure: float | None) -> bool:
         """Told of each evaluation (None: nothing measurable, or beyond the limits); is it worth its rest?"""
 
-    def ended(self, figure: float | None) -> None:
-        """Told of its best figure at its end; None where it has none."""
+    def ended(self, figure: float | None, early: bool) -> None:
+        """Told of its best figure at its end; None where it has none. early: it was not worth its rest."""
 
 
 def trials(plan: Plan) -> Iterator[Trial]:
@@ -40,7 +40,7 @@ class _Plain:
     def evaluated(self, figure: float | None) -> bool:
         return True
 
-    def ended(self, figure: float | None) -> None:
+    def ended(self, figure: float | None, early: bool) -> None:
         pass
 
 
@@ -73,29 +73,33 @@ def _distribution(values: Any) -> Any:
 
 
 def _written(value: Any, drawn_from: Any) -> Any:
-    """A number that is no longer than needed, and in its range still."""
+    """A number that is no longer than needed, and in its range still, on a step of it if it has steps."""
     if not isinstance(value, float):
         return value
+    if drawn_from.step is not None:
+        return float(f"{value:.12g}")
     return min(max(rounded(value), drawn_from.low), drawn_from.high)
 
 
 class _Drawn:
     def __init__(self, study: Any, trial: Any) -> None:
-        self._study, self._trial, self._seen, self._pruned = study, trial, 0, False
+        self._study, self._trial, self._seen = study, trial, 0
+        self._refused: int | None = None  # the evaluation after which its rest was not worth it
         self.choice: Choice = {key: _written(v, trial.distributions[key]) for key, v in trial.params.items()}
 
     def evaluated(self, figure: float | None) -> bool:
         self._seen += 1
-        if figure is None:
-            return True
-        self._trial.report(figure, self._seen)
-        self._pruned = self._pruned or bool(self._trial.should_prune())
-        return not self._pruned
+        # what a run makes of its rest after all must not change what is drawn after it
+        if figure is not None and self._refused is None:
+            self._trial.report(figure, self._seen)
+            if self._trial.should_prune():
+                self._refused = self._seen
+        return self._refused is None
 
-    def ended(self, figure: float | None) -> None:
+    def ended(self, figure: float | None, early: bool) -> None:
         from optuna.trial import TrialState
 
-        if self._pruned:
+        if self._refused is not None and (early or self._seen > self._refused):
             self._study.tell(self._trial, state=TrialState.PRUNED)
         elif figure is None:
             self._study.tell(self._trial, state=TrialState.FAIL)

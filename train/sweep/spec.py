@@ -90,7 +90,8 @@ class Sweep(Spec):
     search: Annotated[Grid | Tpe, Field(discriminator="kind")] = Grid()
     """Which combinations are trained."""
     cache_prefix: bool = True
-    """Compute layers that runs leave as they are once for each text, for all of them: train.cache_prefix."""
+    """Compute layers that runs leave as they are once for each text, for all of them: train.cache_prefix=auto
+    where the recipe does not say otherwise."""
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
@@ -121,8 +122,9 @@ class Plan:
         updates: dict[str, Any] = {"name": self.name(choice)}
         if given.track.group is None:
             updates["track"] = given.track.model_copy(update={"group": self.sweep.name})
-        if self.sweep.cache_prefix and given.freezes:
-            updates["train"] = given.train.model_copy(update={"cache_prefix": True})
+        stated = "cache_prefix" in given.train.model_fields_set
+        if self.sweep.cache_prefix and given.freezes and not stated:
+            updates["train"] = given.train.model_copy(update={"cache_prefix": "auto"})
         return given.model_copy(update=updates)
 
     def value(self, key: str, chosen: Any) -> Node:
@@ -144,7 +146,8 @@ class Plan:
         return name[:100].rstrip("-")
 
     def tried_first(self) -> Iterator[Choice]:
-        """Choices that together hold every value of every list and the ends of every range."""
+        """Choices that together hold every value of every list and the ends of every range; each after the
+        first differs from it in one key."""
         ends = {
             key: [values.low, values.high] if isinstance(values, Range) else [*range(len(values))]
             for key, values in self.sweep.space.items()
@@ -179,12 +182,14 @@ def load(path: str | Path, env: Env | None = None) -> Plan:
     plan = Plan(sweep, tree, Path(path), Path(str(absolute(stated).value)), env)
     if read(plan.path, problems, stated, "recipe") is None:
         raise InputError(problems)
-    for choice in plan.tried_first():
+    # of a grid all combinations: that two values do not go together must not be said after a night
+    for choice in plan.grid() if plan.sweep.search.kind == "grid" else plan.tried_first():
         try:
             problems += check(plan.recipe(choice))[0]
         except InputError as error:
             problems += error.problems
     problems += _twice(plan)
+    problems += [] if problems else _ranked_by_several(plan)
     if problems:
         raise InputError(sorted(dict.fromkeys(problems), key=reading_order))
     return plan
@@ -208,6 +213,15 @@ def _twice(plan: Plan) -> Iterator[Problem]:
         if twice := sorted({value for value in said if said.count(value) > 1}):
             what = f"space.{key}: {', '.join(twice)} stands there twice"
             yield Problem(plan.tree.section("space")[key].where, what, "each value once")
+
+
+def _ranked_by_several(plan: Plan) -> Iterator[Problem]:
+    """Keys whose values change by what runs are ranked."""
+    first, *others = [(choice, plan.recipe(choice).evaluate.select) for choice in plan.tried_first()]
+    for key, node in plan.tree.section("space").items():
+        if any(select != first[1] for choice, select in others if choice[key] != first[0][key]):
+            what = f"space.{key}: its values change by what runs are ranked"
+            yield Problem(node.where, what, "one evaluate.select for all runs", "put it into `set`")
 
 
 def rounded(number: float) -> float:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.candidate import keeps
-from train.errors import Failure, Pruned
+from train.errors import Diverged, Failure, Pruned
 from train.evaluation.intervals import intervals
+from train.evaluation.metrics import measure
 from train.evaluation.predictions import Predictions, sets
+from train.files import canonical_json, sha256_bytes
 from train.recipe import Recipe
 from train.sweep.search import Trial, trials
 from train.sweep.spec import Choice, Plan
@@ -19,12 +21,15 @@ from train.sweep.spec import Choice, Plan
 Watch = Callable[[int, Mapping[str, Any]], bool]
 Document = dict[str, Any]
 State = Literal["done", "pruned", "failed"]
+SAME = 1e-3
+"""Two computations of one figure differ by less: calibrated scores may tie where logits did not."""
 
 
 @dataclass
 class Row:
     """A run as the sweep tells of it. figure: the greatest of its dev figures that keep the limits; at: the
-    step it is of, interval: its 95% one, of finished runs; curve: (step, figure) of every evaluation."""
+    step it is of, interval: its 95% one, of finished runs; curve: (step, figure) of every evaluation; judged:
+    a hash of the dev texts and cells behind the figure, of finished runs."""
 
     name: str
     values: dict[str, str]
@@ -39,6 +44,7 @@ class Row:
     run: str | None = None
     """Its folder's name; None where it never came to its end."""
     seconds: float | None = None
+    judged: str | None = None
     error: str = ""
 
 
@@ -51,10 +57,10 @@ def sweep(
     """Train what the plan asks for. told: gets the document after every run.
 
     fit: trains a recipe, or finds it trained, and returns its summary; as train.__main__.train. A run that
-    fails is kept as such and the next one begins. Raises what `fit` raises where the sweep cannot go on:
-    Interrupted (the same call goes on), InputError.
+    fails is kept as such and the next one begins. A choice that is drawn again is one run still. Raises what
+    `fit` raises where the sweep cannot go on: Interrupted (the same call goes on), InputError.
     """
-    rows: list[Row] = []
+    rows: dict[tuple[str, ...], Row] = {}
     most = how_many(plan)
     for number, trial in enumerate(trials(plan), start=1):
         recipe = plan.recipe(trial.choice)
@@ -62,9 +68,10 @@ def sweep(
         shown = ", ".join(f"{key} {value}" for key, value in row.values.items())
         say(f"run {number} of {most}: {shown}")
         _trained(recipe, trial, row, fit, say)
-        rows.append(row)
-        told(document(plan, recipe, rows, most))
-    return document(plan, recipe, rows, most)
+        rows[(*row.values.values(),)] = row
+        found = document(plan, recipe, [*rows.values()], most - number + len(rows))
+        told(found)
+    return found
 
 
 def how_many(plan: Plan) -> int:
@@ -96,24 +103,35 @@ def _trained(
         if summary:
             row.run, row.steps = Path(summary["run"]).name, summary["steps"]
             row.seconds = summary["cost"]["train_seconds"]
-            row.interval = _interval(Path(summary["run"]), metric)
+            row.interval, row.judged = _behind(Path(summary["run"]), metric, row.figure)
     except Pruned as ended:
         row.status = "pruned"
         say(str(ended))
     except Failure as error:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # the other processes are gone
+        alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+        if not (alone or isinstance(error, Diverged)):  # the other processes are gone
             raise
         row.status, row.error, row.figure = "failed", str(error), None
         say(f"failed: {error}")
-    trial.ended(row.figure)
+    trial.ended(row.figure, row.status == "pruned")
 
 
-def _interval(run: Path, metric: str) -> tuple[float, float] | None:
-    """The 95% interval of a finished run's dev figure, over groups of texts."""
-    found = Predictions.read(run / "predictions" / "dev.parquet")
-    name = metric.split("/")[0]
-    parts = sets(found)
-    return intervals(parts[name], name).get(metric) if name in parts else None
+def _behind(run: Path, metric: str, figure: float | None) -> tuple[tuple[float, float] | None, str | None]:
+    """Of a finished run's dev figure: its 95% interval over groups of texts, and a hash of these and of the
+    cells that it is about.
+
+    No interval where the run's predictions give another figure: their flags are those of operating points,
+    and checkpoints are ranked by flags at .5.
+    """
+    name, label, _ = metric.split("/")
+    part = sets(Predictions.read(run / "predictions" / "dev.parquet")).get(name)
+    if part is None:
+        return None, None
+    labels = [n for n, own in enumerate(part.labels) if label in ("macro", own)]
+    cells = [[*part.ids], [part.labels[n] for n in labels], part.targets[:, labels].astype(str).tolist()]
+    again = measure(part, name).get(metric)
+    alike = figure is not None and isinstance(again, float) and abs(again - figure) < SAME
+    return intervals(part, name).get(metric) if alike else None, sha256_bytes(canonical_json(cells).encode())
 
 
 def _numbers(plan: Plan, choice: Choice) -> dict[str, float | None]:
@@ -126,7 +144,8 @@ def _numbers(plan: Plan, choice: Choice) -> dict[str, float | None]:
 
 def document(plan: Plan, recipe: Recipe, rows: Sequence[Row], most: int) -> Document:
     """All a sweep has to say, JSON-safe: schema, name, search, metric, limits, keys, runs of how many (`of`),
-    and `runs` by rank: finished before ended early before failed, each the greatest figure first."""
+    whether finished runs were judged by the same dev texts and cells (`alike`), and `runs` by rank: finished
+    before ended early before failed, each the greatest figure first."""
     sweep, select = plan.sweep, recipe.evaluate.select
     return {
         "schema": 1,
@@ -137,6 +156,7 @@ def document(plan: Plan, recipe: Recipe, rows: Sequence[Row], most: int) -> Docu
         "limits": list(select.subject_to),
         "keys": list(sweep.space),
         "of": most,
+        "alike": len({row.judged for row in rows if row.judged}) < 2,
         "runs": [asdict(row) for row in sorted(rows, key=_rank)],
     }
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 MOST = 20
 """Runs that are listed; the page has all."""
 STATES = {"done": "finished", "pruned": "ended early", "failed": "failed"}
+UNLIKE = "Not all were judged by the same dev texts and labels: their figures do not rank them."
 
 
 def table(document: Mapping[str, Any]) -> Table:
@@ -18,15 +20,17 @@ def table(document: Mapping[str, Any]) -> Table:
     runs = document["runs"]
     drawn = Table(title=f"{document['name']}: {title(document)}", box=box.SIMPLE_HEAD, show_edge=False)
     drawn.title_justify = drawn.caption_justify = "left"
+    notes = [] if document["alike"] else [UNLIKE]
     if len(runs) > MOST:
-        drawn.caption = f"the first {MOST} of {len(runs)}; the page has all"
+        notes.append(f"the first {MOST} of {len(runs)}; the page has all")
+    drawn.caption = "\n".join(notes) or None
     for key in document["keys"]:
-        drawn.add_column(key, overflow="fold")
+        drawn.add_column(escape(key), overflow="fold")
     drawn.add_column(document["metric"], justify="right", no_wrap=True)
     drawn.add_column("at step", justify="right", no_wrap=True)
     drawn.add_column("run ends with", no_wrap=True)
     for row in runs[:MOST]:
-        values = (row["values"][key] for key in document["keys"])
+        values = (escape(row["values"][key]) for key in document["keys"])  # lists look like markup
         of = f"{row['at'] or '–'} of {row['steps']}"
         ending = row["run"].rpartition("-")[2] if row["run"] else STATES[row["status"]]
         drawn.add_row(*values, figure(row), of, ending)

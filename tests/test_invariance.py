@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +17,6 @@ import pytest
 
 from tests.conftest import REPOSITORY, write_recipe
 from tests.updating import begin, job_of, losses, optimizer_of
-from train.errors import InputError, Interrupted
 from train.loop import optimizer
 from train.model.classifier import load
 
@@ -76,50 +73,9 @@ def test_reading_what_frozen_layers_make_does_not_change_the_losses(
         assert np.abs(np.array(computed) - np.array(read)).max() < 1e-5
         recomputed = losses(job_of(recipe, *plan, *READ, "train.gradient_checkpointing=true"))
         assert np.abs(np.array(computed) - np.array(recomputed)).max() < 1e-5
-    said = capsys.readouterr().err
-    assert len(re.findall(r"1 frozen layer\(s\): computed for 0 texts", said)) == 3
-    assert len(re.findall(r"1 frozen layer\(s\): computed for \d\d\d texts", said)) == 1
-
-
-def test_auto_reads_where_it_can(
-    tiny_base: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """No layer is frozen, or the disk is full: it computes and says why; told to read, it refuses."""
-    recipe = write_recipe(tmp_path, tiny_base)
-    monkeypatch.setenv("TEENSAFE_CACHE", str(tmp_path / "cache"))
-    whole = [*SHORT, "adapter={kind: top, layers: 2}"]
-    computed = losses(job_of(recipe, *whole))
-    assert losses(job_of(recipe, *whole, "train.cache_prefix=auto")) == computed
-    assert "at every update: every update computes all 2 layers anew" in capsys.readouterr().err
-    with pytest.raises(InputError, match="all 2 layers anew"):
-        losses(job_of(recipe, *whole, "train.cache_prefix=true"))
-    full = shutil.disk_usage(tmp_path)._replace(free=1000)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda folder: full)
-        with pytest.raises(InputError, match=r"0\.0 GB are free"):
-            losses(job_of(recipe, *SHORT, *READ))
-        computed = losses(job_of(recipe, *SHORT, READ[0]))
-        assert losses(job_of(recipe, *SHORT, READ[0], "train.cache_prefix=auto")) == computed
-    assert not [*(tmp_path / "cache").glob("prefix-*")]
-    read = losses(job_of(recipe, *SHORT, READ[0], "train.cache_prefix=auto"))
-    assert np.abs(np.array(computed) - np.array(read)).max() < 1e-5
-    assert "1 frozen layer(s): computed for" in capsys.readouterr().err
-
-
-def test_a_signal_ends_what_is_computed_once(
-    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = write_recipe(tmp_path, tiny_base)
-    monkeypatch.setenv("TEENSAFE_CACHE", str(tmp_path / "cache"))
-    job = job_of(recipe, *SHORT, *READ)
-    job.stop.received = signal.SIGTERM
-    with pytest.raises(Interrupted, match="SIGTERM at step 0"):
-        losses(job)
-    assert not [*(tmp_path / "cache").glob("prefix-*/*")]
-    assert len(losses(job_of(recipe, *SHORT, *READ))) == 8
+    said = re.findall(r"1 frozen layer\(s\): computed for (\d+) texts", capsys.readouterr().err)
+    first, again, others, once_more = map(int, said)
+    assert first > others > again == once_more == 0  # those that only the other order draws
 
 
 def test_a_resume_gives_the_losses_of_the_uninterrupted_run(case: tuple[Path, str], tmp_path: Path) -> None:

@@ -114,14 +114,14 @@ class Job:
         return _within(_faster(classifier, prefix), updates)
 
     def _prefix(self, classifier: Classifier, start: int) -> Prefix | None:
-        """The frozen layers, with what they make of every text to train on kept on disk; None where the
+        """The frozen layers, with what they make of every text that is to come kept on disk; None where the
         recipe leaves it to what is found.
 
         Raises InputError where none is frozen, the disk has no room, or the layers above read more, and
         Interrupted.
         """
         corpus, encoder = self.resolved.corpus, self.resolved.corpus.encoder
-        sequences = corpus.sequences(corpus.rows("train"))
+        sequences = corpus.sequences(self._drawn(start))
         texts = [np.asarray(window) for whole in sequences for window in encoder.windows(whole)]
         try:
             prefix, missing = self._beginning(classifier, texts)
@@ -138,6 +138,16 @@ class Job:
             f"{size:.2g} GB in {prefix.states.folder}, {off:.2%} off by rounding"
         )
         return prefix
+
+    def _drawn(self, start: int) -> np.ndarray:
+        """Rows that the updates from `start` on learn from, ascending: a short run does not see them all."""
+        rows, order = self.resolved.corpus.rows("train"), self.order
+        drawn = np.zeros(len(rows), dtype=bool)
+        for step in range(start, self.steps):
+            drawn[order.window(step)] = True
+            if drawn.all():
+                break
+        return rows[drawn]
 
     def _beginning(self, classifier: Classifier, texts: Sequence[np.ndarray]) -> tuple[Prefix, int]:
         """The frozen layers, and of how many texts nothing is kept yet: the same, or the same InputError, on

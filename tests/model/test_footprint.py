@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from tests.model.classifiers import LABELS, make
-from tests.model.test_families import ALL, SIZE
-from tests.model.test_families import base as base  # the fixture
+from tests.model.families import ALL, SIZE
 from train.model.adapter import Full, Head, Lora, Qlora, Top
 from train.model.backbone import Backbone
 from train.model.classifier import Classifier

@@ -10,7 +10,8 @@ import onnxruntime
 import pytest
 
 from tests.model.classifiers import TEXTS, encoder_of, logits, make
-from tests.model.families import ALL, base  # noqa: F401  a fixture: tiny models
+from tests.model.conftest import base  # noqa: F401  a fixture: tiny models
+from tests.model.families import ALL
 from train.evaluation.calibration import foldable
 from train.evaluation.operating_points import OperatingPoint, write
 from train.export.graph import to_onnx

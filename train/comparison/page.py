@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import train.report
 from train.comparison import cost
 from train.comparison.figures import FEWEST_GROUPS
 from train.comparison.forest import Forest
@@ -20,6 +19,7 @@ from train.evaluation.metrics import ENOUGH
 from train.evaluation.records import Record, is_whole
 from train.files import write_text
 from train.report.hardest import visible
+from train.report.html import templates
 
 ORDER = ("auprc", "recall", "fpr", "auroc", "f1")
 OPEN = 3
@@ -33,15 +33,7 @@ def write(document: Mapping[str, Any], path: Path) -> Path:
 
 
 def _render(document: Mapping[str, Any]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(train.report.__file__).parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(Path(__file__).parent)
     environment.filters |= {"set_title": set_title, "title": title, "change": change, "visible": visible}
     environment.globals |= {"bare": bare, "cost_shown": cost.shown, "value": _value, "p": _p, "times": _times}
     return environment.get_template("page.html.j2").render(

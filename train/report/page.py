@@ -16,6 +16,7 @@ from train.errors import InputError, Problem
 from train.files import write_text
 from train.report.finished import Finished
 from train.report.hardest import visible
+from train.report.html import templates
 from train.report.numbers import FORMS
 from train.report.sections import (
     conversations,
@@ -110,15 +111,7 @@ def _chapters(run: Finished) -> Iterator[tuple[Chapter, list[tuple[str, dict[str
 
 
 def _render(run: Finished) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(Path(__file__).parent)
     environment.filters |= {"visible": visible, **FORMS}
     environment.globals |= {"form": FORMS, "whisker": whisker}
     template = environment.get_template("page.html.j2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-import train.report
 from train.files import write_text
 from train.report.hardest import visible
+from train.report.html import templates
 from train.report.svg import Chart, Line, draw, room
 from train.sweep.table import UNLIKE, figure, title
 
@@ -26,15 +27,7 @@ FEW = 4
 def write(document: Mapping[str, Any], path: Path, comparison: str | None) -> Path:
     """Write the page, whole or not at all. comparison: the page beside it that has the best runs' test
     figures, if there is one."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(train.report.__file__).parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(Path(__file__).parent)
     environment.filters |= {"visible": visible, "figure": figure}
     said = environment.get_template("sweep.html.j2").render(
         document,
@@ -77,8 +70,6 @@ def curves(document: Mapping[str, Any]) -> Markup | None:
 def scatter(document: Mapping[str, Any], key: str) -> Markup | None:
     """A dot a run: a number against the figure; by its logarithm where the greatest is 20 times the least.
     None where it is no number, or has few values, which a table tells better."""
-    import math
-
     there = [
         (row["numbers"][key], row["figure"], row)
         for row in document["runs"]

@@ -14,11 +14,11 @@ from train.evaluation.intervals import intervals
 from train.evaluation.metrics import measure
 from train.evaluation.predictions import Predictions, sets
 from train.files import canonical_json, sha256_bytes
+from train.job import Watch
 from train.recipe import Recipe
 from train.sweep.search import Trial, trials
 from train.sweep.spec import Choice, Plan
 
-Watch = Callable[[int, Mapping[str, Any]], bool]
 Document = dict[str, Any]
 State = Literal["done", "pruned", "failed"]
 SAME = 1e-3

@@ -232,7 +232,7 @@ subprocess.run([sys.executable, "-c", joined, ray.get_runtime_context().gcs_addr
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.splitlines() == ["is wrong", str(clusters(texts))]
